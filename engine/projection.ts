@@ -1,0 +1,59 @@
+import type { Message } from "./decider.ts";
+import type { Topic } from "./topic.ts";
+
+/** What an author of a view writes: tables, and a pure function from an event to row operations. */
+
+/** A value that a column can take. Instants are `Date`, money and versions safe integers. */
+export type ColumnValue = string | number | boolean | Date | null;
+
+export type RowValues = Readonly<Record<string, ColumnValue>>;
+
+/** The primary key of a row: its one column, or its columns in the order of the table's primary key. */
+export type RowKey = string | number | readonly (string | number)[];
+
+/**
+ * Row operations on one table. Nothing is written when they are called: the engine coalesces them per key
+ * over a batch of events and writes one statement a table, in the transaction that moves the checkpoint.
+ */
+export interface TableRows {
+  /** The row must not be there yet. */
+  insert(key: RowKey, values: RowValues): void;
+  /** Writes these columns whether the row is there or not; the other columns of an existing row stay. */
+  upsert(key: RowKey, values: RowValues): void;
+  /** Sets these columns; the row must be there. */
+  patch(key: RowKey, values: RowValues): void;
+  /** Adds to these columns, and sets `values`; the row must be there. Additions commute. */
+  add(key: RowKey, amounts: Readonly<Record<string, number>>, values?: RowValues): void;
+  /** The row must be there. */
+  delete(key: RowKey): void;
+}
+
+/** An event as a projection sees it. */
+export interface ProjectedEvent {
+  readonly aggregateId: string;
+  /** The aggregate's version after this event; its first event has version 1. */
+  readonly version: number;
+  readonly time: Date;
+  readonly commandId: string;
+}
+
+/**
+ * A view over events. `E` is the union of the events it reads, `T` the union of its table names.
+ *
+ * `apply` is pure and must not depend on what other aggregates did: each row belongs to one aggregate's
+ * partition (its key holds the aggregate id), or takes only `add`, so that a rebuild in another
+ * interleaving gives the same view. To change `tables` or `apply`, raise `version`.
+ */
+export interface Projection<E extends Message, T extends string> {
+  readonly name: string;
+  readonly version: number;
+  readonly topics: readonly Topic[];
+  /**
+   * Table name → the inside of its `create table (…)`, with its primary key. The table is created as
+   * `<name>_v<version>`; readers see it as the Postgres view `<name>`.
+   */
+  readonly tables: Readonly<Record<T, string>>;
+  /** Table name → what to index, each as in `create index on … <text>`, for example `(owner)`. */
+  readonly indexes?: Readonly<Partial<Record<T, readonly string[]>>>;
+  apply(event: E & ProjectedEvent, rows: Readonly<Record<T, TableRows>>): void;
+}
