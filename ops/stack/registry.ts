@@ -1,0 +1,61 @@
+import { join } from "node:path";
+import { type Child, plainEnvironment, startChild, waitUntilReady } from "./child.ts";
+import type { Folder } from "./folder.ts";
+import { type Java, javaDefaults } from "./java.ts";
+
+export interface RegistryOptions {
+  readonly java: Java;
+  /** The unpacked Apicurio Registry. */
+  readonly dir: string;
+  readonly ports: { readonly registry: number; readonly management: number };
+  readonly database: { readonly port: number; readonly password: string };
+}
+
+/** The address of its Confluent API. */
+export function registryUrl(port: number): string {
+  return `http://127.0.0.1:${port}/apis/ccompat/v7`;
+}
+
+/** Runs Apicurio Registry on 127.0.0.1, its schemas in Postgres, and comes back when it answers. */
+export async function startRegistry(
+  folder: Folder,
+  { java, dir, ports, database }: RegistryOptions,
+  signal: AbortSignal,
+): Promise<Child> {
+  const jvm = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"];
+  const child = await startChild(folder, {
+    name: "registry",
+    stage: "registry",
+    command: join(java.home, "bin", "java"),
+    args: [...javaDefaults(folder), ...jvm, "-jar", join(dir, "quarkus-run.jar")],
+    cwd: folder.run,
+    env: {
+      ...plainEnvironment(process.env),
+      QUARKUS_HTTP_HOST: "127.0.0.1",
+      QUARKUS_HTTP_PORT: String(ports.registry),
+      // Without these, a second port listens on every address of the machine.
+      QUARKUS_MANAGEMENT_HOST: "127.0.0.1",
+      QUARKUS_MANAGEMENT_PORT: String(ports.management),
+      QUARKUS_LOG_CONSOLE_COLOR: "false",
+      APICURIO_STORAGE_KIND: "sql",
+      APICURIO_STORAGE_SQL_KIND: "postgresql",
+      APICURIO_DATASOURCE_URL: `jdbc:postgresql://127.0.0.1:${database.port}/apicurio`,
+      APICURIO_DATASOURCE_USERNAME: "apicurio",
+      APICURIO_DATASOURCE_PASSWORD: database.password,
+    },
+  });
+  const isReady = () => answersOk(`${registryUrl(ports.registry)}/subjects`);
+  await waitUntilReady(child, isReady, { label: "The registry", withinMs: 120_000, signal });
+  return child;
+}
+
+/** Whether a GET of this address is answered with a 2xx status now. */
+export async function answersOk(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false; // Not listening yet.
+  }
+}

@@ -1,0 +1,98 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, rmSync } from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { TestProject } from "vitest/node";
+import { checklistOn } from "../ops/stack/checklist.ts";
+import { folderAt, openFolder } from "../ops/stack/folder.ts";
+import type { ProxiedPorts } from "../ops/stack/kafka.ts";
+import { ensureParts } from "../ops/stack/parts.ts";
+import { processWith } from "../ops/stack/process-id.ts";
+import { endRunning } from "../ops/stack/running.ts";
+import { explain } from "../ops/stack/setup-error.ts";
+import { chooseFreePorts, startStack } from "../ops/stack/stack.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** The broker's own listener, for example "127.0.0.1:19092". */
+    readonly kafkaBrokers: string;
+    /**
+     * The broker's second listener: bound to one port, advertised at another. Nobody listens on the second
+     * one: a test starts a fault proxy there that forwards to the first, and gives its client
+     * `127.0.0.1:<advertisedPort>` as the broker.
+     */
+    readonly kafkaProxied: ProxiedPorts;
+    /** The registry's Confluent API. */
+    readonly registryUrl: string;
+    /** The database `postgres`, as the superuser `postgres`. */
+    readonly postgresUrl: string;
+    /** The database `foldlog`, as its owner `foldlog_owner`. */
+    readonly databaseUrl: string;
+  }
+}
+
+/**
+ * Starts a broker, a registry and a Postgres of this test run's own, on free ports and with empty data, and
+ * tells the tests where they are (`inject("kafkaBrokers")`). A guardian process removes all of it when the
+ * run ends, whether it finishes, is interrupted or is killed.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const base = folderAt(process.env["FOLDLOG_DIR"] ?? fileURLToPath(root));
+  openFolder(base.dir);
+  await sweep(base.dir);
+  const folder = openFolder(join(base.dir, `test-${process.pid}`));
+  const guardian = guard(folder.dir);
+
+  const signal = new AbortController().signal; // Interrupted, vitest exits at once; the guardian stays.
+  const checklist = checklistOn(process.stderr, process.env);
+  const options = { partsDir: base.parts, checklist, signal, env: process.env };
+  try {
+    const parts = await ensureParts(folder, options);
+    const ports = await chooseFreePorts();
+    const keeps = "passing";
+    const stack = await startStack({ folder, parts, ports, keeps, roles: [], checklist, signal });
+    project.provide("kafkaBrokers", stack.brokers);
+    project.provide("kafkaProxied", ports.proxied);
+    project.provide("registryUrl", stack.registryUrl);
+    project.provide("postgresUrl", stack.databaseUrl("postgres", "postgres"));
+    project.provide("databaseUrl", stack.databaseUrl("foldlog_owner"));
+  } catch (error) {
+    await guardian.release();
+    throw new Error(explain(error), { cause: error }); // vitest shows the message alone.
+  }
+  return guardian.release;
+}
+
+const root = new URL("../.foldlog", import.meta.url);
+const guardianFile = fileURLToPath(new URL("../ops/stack/guardian.ts", import.meta.url));
+
+/** Starts the guardian of a folder; `release` comes back when it has cleared up. */
+function guard(dir: string): { readonly release: () => Promise<void> } {
+  const guardian = spawn(process.execPath, [guardianFile, dir], {
+    detached: true, // A Ctrl-C in the terminal must not reach it.
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  guardian.unref();
+  if (guardian.stdin instanceof Socket) guardian.stdin.unref();
+  return {
+    async release() {
+      guardian.ref();
+      const gone = once(guardian, "exit");
+      guardian.stdin.end();
+      await gone;
+    },
+  };
+}
+
+/** What a run left behind whose guardian was killed too, for example by a power cut. */
+async function sweep(dir: string): Promise<void> {
+  for (const name of readdirSync(dir)) {
+    const pid = /^test-(\d+)$/.exec(name)?.[1];
+    if (pid === undefined || processWith(Number(pid)) !== undefined) continue;
+    const left = folderAt(join(dir, name));
+    await endRunning(left.run, 8_000);
+    rmSync(left.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
