@@ -22,7 +22,10 @@ export interface TableRows {
   upsert(key: RowKey, values: RowValues): void;
   /** Sets these columns; the row must be there. */
   patch(key: RowKey, values: RowValues): void;
-  /** Adds to these columns, and sets `values`; the row must be there. Additions commute. */
+  /**
+   * Adds safe integers to these integer columns, and sets `values`; the row must be there. A column that is
+   * null counts as 0. Additions commute, so several partitions may add to one row.
+   */
   add(key: RowKey, amounts: Readonly<Record<string, number>>, values?: RowValues): void;
   /** The row must be there. */
   delete(key: RowKey): void;
@@ -53,7 +56,13 @@ export interface Projection<E extends Message, T extends string> {
    * `<name>_v<version>`; readers see it as the Postgres view `<name>`.
    */
   readonly tables: Readonly<Record<T, string>>;
-  /** Table name → what to index, each as in `create index on … <text>`, for example `(owner)`. */
+  /**
+   * Table name → what to index, each as in `create index on … <text>`, for example `(owner)`. Indexes hold no
+   * data of their own: they may change without a new version.
+   */
   readonly indexes?: Readonly<Partial<Record<T, readonly string[]>>>;
   apply(event: E & ProjectedEvent, rows: Readonly<Record<T, TableRows>>): void;
 }
+
+/** Any projection, where its events and tables do not matter. */
+export type AnyProjection = Projection<Message, string>;
