@@ -48,17 +48,28 @@ export function findJava(env: NodeJS.ProcessEnv): Java {
   );
 }
 
-/** What every Java process of ours gets: IPv4 only, its temporary files here, no warnings of native code. */
-export function javaDefaults(folder: Folder): readonly string[] {
+/**
+ * What every Java process of ours gets: IPv4 only, its temporary and crash files in the folder, no warnings
+ * of native code. The JVM keeps the classes that it loaded in `archive` when it ends for the first time,
+ * and comes up in about half the time from then on; an archive that does not fit it ignores and replaces.
+ */
+export function javaOptions(folder: Folder, archive: string): readonly string[] {
   const temporary = join(folder.run, "tmp");
   mkdirSync(temporary, { recursive: true });
   return [
     "-Djava.net.preferIPv4Stack=true",
     `-Djava.io.tmpdir=${temporary}`,
+    `-XX:ErrorFile=${join(folder.logs, "java-crash-%p.log")}`,
+    "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
     "--enable-native-access=ALL-UNNAMED",
+    "-XX:+AutoCreateSharedArchive",
+    `-XX:SharedArchiveFile=${archive}`,
   ];
 }
+
+/** For a program that must be there quickly and has little to do: the simplest collector and compiler. */
+export const quickJava = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"] as const;
 
 /** The installations among these folders, newest first. */
 export function javasAmong(homes: readonly string[]): readonly Java[] {

@@ -3,7 +3,7 @@ import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { type Child, plainEnvironment, runToEnd, startChild, waitUntilReady } from "./child.ts";
 import type { Folder } from "./folder.ts";
-import { type Java, javaDefaults } from "./java.ts";
+import { type Java, javaOptions, quickJava } from "./java.ts";
 
 export interface KafkaPorts {
   readonly kafka: number;
@@ -32,22 +32,26 @@ export async function startKafka(
   options: KafkaOptions,
   signal: AbortSignal,
 ): Promise<Child> {
-  if (!existsSync(join(folder.data, "kafka"))) await format(folder, options, signal);
-  const config = writeConfig(folder, kafkaProperties({ ...options, logDir: "data/kafka" }));
-  const jvm = ["-Xms256m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError"];
-  const child = await startChild(folder, {
-    ...javaProcess(folder, options, [...jvm, ...classPath(folder, options), "kafka.Kafka", config]),
-    name: "kafka",
-  });
+  const data = join(folder.data, "kafka");
+  if (!existsSync(data)) await format(folder, options, signal);
+  const config = writeConfig(folder, options, data);
+  const jvm = ["-Xms256m", "-Xmx512m", ...(options.keeps === "passing" ? quickJava : [])];
+  const child = await startChild(
+    folder,
+    processOf(folder, options, "kafka", [...jvm, "kafka.Kafka", config]),
+  );
   // Its last word on the way up: controller elected, broker unfenced, requests served.
   const isReady = () => child.output().includes("Kafka Server started");
   await waitUntilReady(child, isReady, { label: "Kafka", withinMs: 120_000, signal });
   return child;
 }
 
-/** The broker's settings. Paths are relative to the folder, since Kafka splits `log.dirs` at commas. */
+/** The broker's settings. */
 export function kafkaProperties(
-  options: Pick<KafkaOptions, "ports" | "keeps"> & { readonly logDir: string },
+  options: Pick<KafkaOptions, "ports" | "keeps"> & {
+    /** Relative, for a comma or a letter beyond ASCII in the whole path would mislead Kafka. */
+    readonly logDir: string;
+  },
 ): string {
   const { ports, keeps, logDir } = options;
   const { proxied } = ports;
@@ -106,24 +110,18 @@ const quickToTest = {
 
 /** Whole or not at all: the data gets its name, with the cluster's id for good, when it is complete. */
 async function format(folder: Folder, options: KafkaOptions, signal: AbortSignal): Promise<void> {
-  const half = "data/kafka.new";
-  rmSync(join(folder.dir, half), { recursive: true, force: true });
-  const config = writeConfig(folder, kafkaProperties({ ...options, logDir: half }));
+  const half = join(folder.data, "kafka.new");
+  rmSync(half, { recursive: true, force: true });
+  const config = writeConfig(folder, options, half);
+  const tool = ["-Xmx128m", ...quickJava, "kafka.tools.StorageTool"];
   const args = ["format", "--config", config, "--cluster-id", newClusterId()];
   await runToEnd(
     folder,
-    {
-      ...javaProcess(folder, options, [
-        ...["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
-        ...classPath(folder, options),
-        ...["kafka.tools.StorageTool", ...args],
-      ]),
-      name: "kafka-format",
-    },
+    processOf(folder, options, "kafka-format", [...tool, ...args]),
     { message: "Kafka could not make its data folder", next: "" },
     signal,
   );
-  renameSync(join(folder.dir, half), join(folder.data, "kafka"));
+  renameSync(half, join(folder.data, "kafka"));
 }
 
 /** A UUID in Kafka's spelling, which does not begin with "-". */
@@ -131,21 +129,24 @@ function newClusterId(): string {
   return randomBytes(16).toString("base64url").replace(/^-/, "A");
 }
 
-function javaProcess(folder: Folder, { java }: KafkaOptions, args: readonly string[]) {
-  return {
-    stage: "kafka",
-    command: join(java.home, "bin", "java"),
-    args: [...javaDefaults(folder), ...args],
-    env: plainEnvironment(process.env),
-    cwd: folder.dir,
-  } as const;
-}
-
-function classPath(folder: Folder, { jars }: KafkaOptions): readonly string[] {
+/** It runs where its jars are, so that the class path and all paths in the settings are short and relative. */
+function processOf(folder: Folder, options: KafkaOptions, name: string, args: readonly string[]) {
+  const { java, jars } = options;
   const logging = join(folder.run, "kafka-log4j2.properties");
   writeFileSync(logging, log4j2);
-  // A class path is split at ":", which a relative path is least likely to hold.
-  return [`-Dlog4j2.configurationFile=${logging}`, "-cp", join(relative(folder.dir, jars), "*")];
+  const common = [
+    ...javaOptions(folder, `../${name}.jsa`),
+    `-Dlog4j2.configurationFile=${relative(jars, logging)}`,
+    ...["-cp", "*"],
+  ];
+  return {
+    name,
+    stage: "kafka",
+    command: join(java.home, "bin", "java"),
+    args: [...common, ...args],
+    env: plainEnvironment(process.env),
+    cwd: jars,
+  } as const;
 }
 
 const log4j2 = `\
@@ -158,8 +159,8 @@ rootLogger.level=info
 rootLogger.appenderRef.out.ref=out
 `;
 
-function writeConfig(folder: Folder, properties: string): string {
+function writeConfig(folder: Folder, options: KafkaOptions, data: string): string {
   const file = join(folder.run, "kafka.properties");
-  writeFileSync(file, properties);
-  return file;
+  writeFileSync(file, kafkaProperties({ ...options, logDir: relative(options.jars, data) }));
+  return relative(options.jars, file);
 }

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Child, plainEnvironment, startChild, waitUntilReady } from "./child.ts";
 import type { Folder } from "./folder.ts";
-import { type Java, javaDefaults } from "./java.ts";
+import { type Java, javaOptions, quickJava } from "./java.ts";
 
 export interface RegistryOptions {
   readonly java: Java;
@@ -22,13 +22,13 @@ export async function startRegistry(
   { java, dir, ports, database }: RegistryOptions,
   signal: AbortSignal,
 ): Promise<Child> {
-  const jvm = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"];
+  const jvm = [...javaOptions(folder, "../registry.jsa"), "-Xmx256m", ...quickJava];
   const child = await startChild(folder, {
     name: "registry",
     stage: "registry",
     command: join(java.home, "bin", "java"),
-    args: [...javaDefaults(folder), ...jvm, "-jar", join(dir, "quarkus-run.jar")],
-    cwd: folder.run,
+    args: [...jvm, "-jar", "quarkus-run.jar"],
+    cwd: dir,
     env: {
       ...plainEnvironment(process.env),
       QUARKUS_HTTP_HOST: "127.0.0.1",
@@ -36,7 +36,6 @@ export async function startRegistry(
       // Without these, a second port listens on every address of the machine.
       QUARKUS_MANAGEMENT_HOST: "127.0.0.1",
       QUARKUS_MANAGEMENT_PORT: String(ports.management),
-      QUARKUS_LOG_CONSOLE_COLOR: "false",
       APICURIO_STORAGE_KIND: "sql",
       APICURIO_STORAGE_SQL_KIND: "postgresql",
       APICURIO_DATASOURCE_URL: `jdbc:postgresql://127.0.0.1:${database.port}/apicurio`,
