@@ -11,6 +11,7 @@ import type { ProxiedPorts } from "../ops/stack/kafka.ts";
 import { ensureParts } from "../ops/stack/parts.ts";
 import { processWith } from "../ops/stack/process-id.ts";
 import { endRunning } from "../ops/stack/running.ts";
+import { folderSetting } from "../ops/stack/settings.ts";
 import { explain } from "../ops/stack/setup-error.ts";
 import { chooseFreePorts, startStack } from "../ops/stack/stack.ts";
 
@@ -39,7 +40,7 @@ declare module "vitest" {
  * run ends, whether it finishes, is interrupted or is killed.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const base = folderAt(process.env["FOLDLOG_DIR"] ?? fileURLToPath(root));
+  const base = folderAt(folderSetting(process.env));
   openFolder(base.dir);
   await sweep(base.dir);
   const folder = openFolder(join(base.dir, `test-${process.pid}`));
@@ -65,7 +66,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
   return guardian.release;
 }
 
-const root = new URL("../.foldlog", import.meta.url);
 const guardianFile = fileURLToPath(new URL("../ops/stack/guardian.ts", import.meta.url));
 
 /** Starts the guardian of a folder; `release` comes back when it has cleared up. */

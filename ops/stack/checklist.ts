@@ -6,7 +6,7 @@ export interface Checklist {
    */
   step<T>(label: string, work: (say: (note: string) => void) => Promise<T>): Promise<T>;
   /** A line of its own. */
-  line(text: string): void;
+  readonly line: (text: string) => void;
 }
 
 /** The little of an output stream that a checklist needs. */

@@ -1,6 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Folder } from "./folder.ts";
@@ -27,7 +35,7 @@ export interface Child {
   readonly name: string;
   readonly pid: number;
   readonly logFile: string;
-  /** What this process wrote to its log; earlier ones with its name wrote before it. */
+  /** The end of what this process wrote to its log; earlier ones with its name wrote before it. */
   output(): string;
   /** Settles when it has ended, with its exit code or signal in words; never rejects. */
   readonly ended: Promise<Exit>;
@@ -67,7 +75,7 @@ export async function startChild(folder: Folder, spec: ChildSpec): Promise<Child
     name: spec.name,
     pid,
     logFile,
-    output: () => readFileSync(logFile).subarray(logStart).toString("utf8"),
+    output: () => endOf(logFile, logStart),
     ended: new Promise((resolve) => {
       const done = (code: number | null, signal: NodeJS.Signals | null) => {
         if (running !== undefined) forgetRunning(folder.run, running);
@@ -124,6 +132,19 @@ export async function waitUntilReady(
       });
     }
     await delay(25);
+  }
+}
+
+const outputBytes = 256 * 1024;
+
+function endOf(logFile: string, logStart: number): string {
+  const log = openSync(logFile, "r");
+  try {
+    const from = Math.max(logStart, fstatSync(log).size - outputBytes);
+    const end = Buffer.alloc(outputBytes);
+    return end.toString("utf8", 0, readSync(log, end, 0, outputBytes, from));
+  } finally {
+    closeSync(log);
   }
 }
 

@@ -46,7 +46,7 @@ export function openFolder(path: string): Folder {
     mkdirSync(folder.dir, { recursive: true, mode: 0o700 });
     requireOwn(folder.dir);
     mark(folder.dir);
-    for (const dir of [folder.data, folder.logs, folder.run]) {
+    for (const dir of [folder.data, folder.state, folder.logs, folder.run]) {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
     }
   } catch (error) {
