@@ -9,6 +9,9 @@ export interface Backoff {
 /** For a dependency that is away: long enough not to hurt it, short enough to notice its return. */
 export const dependencyBackoff: Backoff = { firstMs: 100, factor: 2, maxMs: 10_000 };
 
+/** For a leader election or a broker's restart: over within seconds, and work waits for it. */
+export const brokerBackoff: Backoff = { firstMs: 50, factor: 2, maxMs: 1_000 };
+
 /** For a transaction coordinator that is still writing the last markers (a few milliseconds). */
 export const coordinatorBackoff: Backoff = { firstMs: 5, factor: 1.3, maxMs: 200 };
 

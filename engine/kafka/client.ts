@@ -1,0 +1,385 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type * as kafkajs from "kafkajs";
+import { FatalError, TransientError } from "../errors.ts";
+import type { TopicPartition } from "../log.ts";
+
+/**
+ * The only file that imports kafkajs. Taken from it: connections, SASL, TLS, metadata, the encoding of the
+ * small requests, and the admin client. Not taken: its consumer and its producer, whose faults
+ * `test/broker/stock-client.test.ts` shows on a real broker; our own are in the files beside this one.
+ */
+
+/** How to reach a cluster. */
+export interface KafkaConfig {
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null;
+  readonly sasl: {
+    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
+    readonly username: string;
+    readonly password: string;
+  } | null;
+}
+
+/** How long a broker may take to answer; the broker aborts a transaction that is open for longer, too. */
+export const requestTimeoutMs = 10_000;
+
+/** A request of the Kafka protocol that we encode ourselves, and how its answer is decoded. */
+export interface WireRequest<T> {
+  readonly apiKey: number;
+  readonly apiVersion: number;
+  readonly apiName: string;
+  readonly body: Buffer;
+  decode(response: Buffer): T;
+}
+
+/** The part of kafkajs's broker that is used; each call rejects with its errors, see `protocolCode`. */
+export interface Broker {
+  readonly nodeId: number;
+  joinGroup(request: {
+    groupId: string;
+    sessionTimeout: number;
+    rebalanceTimeout: number;
+    memberId: string;
+    groupProtocols: { name: string; metadata: Buffer }[];
+  }): Promise<{
+    generationId: number;
+    leaderId: string;
+    memberId: string;
+    members: { memberId: string; memberMetadata: Buffer }[];
+  }>;
+  syncGroup(request: {
+    groupId: string;
+    generationId: number;
+    memberId: string;
+    groupAssignment: { memberId: string; memberAssignment: Buffer }[];
+  }): Promise<{ memberAssignment: Buffer }>;
+  heartbeat(request: {
+    groupId: string;
+    groupGenerationId: number;
+    memberId: string;
+  }): Promise<unknown>;
+  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
+  listOffsets(request: {
+    replicaId: number;
+    isolationLevel: number;
+    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[];
+  }): Promise<{ responses: { partitions: { offset: string }[] }[] }>;
+  offsetFetch(request: {
+    groupId: string;
+    topics: { topic: string; partitions: { partition: number }[] }[];
+  }): Promise<{ responses: { partitions: { offset: string }[] }[] }>;
+  initProducerId(request: {
+    transactionalId?: string;
+    transactionTimeout?: number;
+  }): Promise<{ producerId: string; producerEpoch: number }>;
+  addPartitionsToTxn(request: ProducerIdentity & { topics: TopicPartitions[] }): Promise<unknown>;
+  addOffsetsToTxn(request: ProducerIdentity & { groupId: string }): Promise<unknown>;
+  txnOffsetCommit(
+    request: ProducerIdentity & {
+      groupId: string;
+      topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
+    },
+  ): Promise<unknown>;
+  endTxn(request: ProducerIdentity & { transactionResult: boolean }): Promise<unknown>;
+}
+
+export interface ProducerIdentity {
+  readonly transactionalId: string;
+  readonly producerId: string;
+  readonly producerEpoch: number;
+}
+
+export interface TopicPartitions {
+  readonly topic: string;
+  readonly partitions: readonly number[];
+}
+
+interface InternalConnection {
+  readonly socket?: Socket;
+  rejectRequests(error: Error): void;
+}
+
+interface Protocol {
+  request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<unknown> };
+  response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<unknown> };
+  logResponseError?: boolean;
+}
+
+interface InternalBroker extends Broker {
+  readonly connectionPool: {
+    readonly pool: readonly InternalConnection[];
+    send(protocol: Protocol): Promise<unknown>;
+  };
+  lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol;
+  metadata: (topics: string[]) => Promise<unknown>;
+  findGroupCoordinator(request: {
+    groupId: string;
+    coordinatorType: number;
+  }): Promise<{ coordinator: { nodeId: number } }>;
+  disconnect(): Promise<void>;
+}
+
+interface InternalCluster {
+  readonly brokerPool: {
+    readonly brokers: Readonly<Record<string, InternalBroker>>;
+    readonly seedBroker?: InternalBroker;
+    readonly metadata: { readonly clusterId: string } | null;
+    createBroker: (options: object) => InternalBroker;
+    findConnectedBroker(): Promise<InternalBroker>;
+  };
+  connect(): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  addTargetTopic(topic: string): Promise<void>;
+  findBroker(of: { nodeId: number }): Promise<InternalBroker>;
+  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
+}
+
+const require = createRequire(import.meta.url);
+const stock = require("kafkajs") as typeof kafkajs;
+const { createLogger } = require("kafkajs/src/loggers") as {
+  createLogger: (options: { level: number; logCreator: () => () => void }) => unknown;
+};
+const Cluster = require("kafkajs/src/cluster") as new (options: object) => InternalCluster;
+const RequestQueue = require("kafkajs/src/network/requestQueue") as {
+  prototype: RequestQueueInternals;
+};
+const { requests } = require("kafkajs/src/protocol/requests") as {
+  requests: { Metadata: unknown };
+};
+const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
+  createErrorFromCode: (code: number) => Error;
+};
+
+/**
+ * The code that is relied on beyond kafkajs's public interface, and the SHA-256 of it that was read and
+ * tested. kafkajs has no `exports` map, so the files can be reached; a pin alone would not notice an edit.
+ */
+const reliedOn = [
+  "src/broker/index.js",
+  "src/cluster/brokerPool.js",
+  "src/cluster/index.js",
+  "src/consumer/assignerProtocol.js",
+  "src/network/connection.js",
+  "src/network/connectionPool.js",
+  "src/network/requestQueue/index.js",
+];
+const reliedOnHash = "b5a0eba1153d313bf38d7ea32a35637bb2fcccbf10072a03def8dc1e19ccf4a3";
+
+/** @throws FatalError `UNSUPPORTED_CLIENT` unless kafkajs is exactly the code that was hardened */
+export function verifyClient(): void {
+  const hash = createHash("sha256");
+  for (const file of reliedOn) hash.update(readFileSync(require.resolve(`kafkajs/${file}`)));
+  if (hash.digest("hex") === reliedOnHash) return;
+  const { version } = require("kafkajs/package.json") as { version: string };
+  throw new FatalError(
+    "UNSUPPORTED_CLIENT",
+    `kafkajs ${version} is installed, or 2.2.4 with changes; foldlog works around faults of exactly 2.2.4. ` +
+      `Pin "kafkajs": "2.2.4" and install again.`,
+  );
+}
+
+interface RequestQueueInternals {
+  throttledUntil: number;
+  throttleCheckTimeoutId: NodeJS.Timeout | null;
+  readonly pending: readonly unknown[];
+  checkPendingRequests(): void;
+  scheduleCheckPendingRequests(): void;
+}
+
+/**
+ * kafkajs asks for a timer after each response, with a negative delay where nothing is throttled: on
+ * Node 24 a storm of 1 ms timers (kafkajs#1751). Nothing is to be checked while nothing is pending.
+ */
+RequestQueue.prototype.scheduleCheckPendingRequests = function (this: RequestQueueInternals) {
+  if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return;
+  this.throttleCheckTimeoutId = setTimeout(
+    () => {
+      this.throttleCheckTimeoutId = null;
+      this.checkPendingRequests();
+    },
+    Math.max(10, this.throttledUntil - Date.now()),
+  );
+};
+
+/**
+ * kafkajs refuses the metadata of all topics while any one partition has no leader, so that one lost
+ * partition would stop the others. Here such a partition just has leader −1.
+ */
+function tolerateLostPartitions(broker: InternalBroker): InternalBroker {
+  broker.metadata = (topics) => {
+    const metadata = broker.lookupRequest(3, requests.Metadata);
+    const protocol = metadata({ topics, allowAutoTopicCreation: false });
+    const parse = async (decoded: unknown) => {
+      const { topicMetadata } = decoded as { topicMetadata: { topicErrorCode: number }[] };
+      const failed = topicMetadata.find(({ topicErrorCode }) => topicErrorCode !== 0);
+      if (failed) throw createErrorFromCode(failed.topicErrorCode);
+      return decoded;
+    };
+    return broker.connectionPool.send({ ...protocol, response: { ...protocol.response, parse } });
+  };
+  return broker;
+}
+
+/** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
+const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
+const nothing = 0;
+
+function createSocket(options: {
+  host: string;
+  port: number;
+  ssl: object | null;
+  onConnect: () => void;
+}): Socket {
+  const { host, port, ssl, onConnect } = options;
+  const socket = ssl
+    ? connectTls({ host, port, servername: host, ...ssl }, onConnect)
+    : connectTcp({ host, port }, onConnect);
+  socket.setKeepAlive(true, 60_000);
+  socket.setNoDelay(true);
+  return socket;
+}
+
+/** One client: its own metadata, and connections that no other client waits behind. */
+export class KafkaClient {
+  private readonly cluster: InternalCluster;
+  private connected = false;
+
+  constructor(config: KafkaConfig) {
+    this.cluster = new Cluster({
+      logger: createLogger({ level: nothing, logCreator: () => () => undefined }),
+      socketFactory: createSocket,
+      brokers: [...config.brokers],
+      ssl: config.tls,
+      sasl: config.sasl,
+      clientId: config.clientId,
+      connectionTimeout: 5_000,
+      authenticationTimeout: requestTimeoutMs,
+      reauthenticationThreshold: 10_000,
+      requestTimeout: requestTimeoutMs,
+      enforceRequestTimeout: true,
+      metadataMaxAge: 300_000,
+      allowAutoTopicCreation: false,
+      maxInFlightRequests: null,
+      isolationLevel: 1,
+      retry: noRetry,
+    });
+    const pool = this.cluster.brokerPool;
+    const createBroker = pool.createBroker;
+    pool.createBroker = (options) => tolerateLostPartitions(createBroker(options));
+  }
+
+  async clusterId(): Promise<string> {
+    await this.connect();
+    await this.cluster.refreshMetadata();
+    const id = this.cluster.brokerPool.metadata?.clusterId;
+    if (!id) throw new TransientError("The cluster has not told its id yet");
+    return id;
+  }
+
+  /** The partitions of a topic, as the metadata has them. */
+  async partitionsOf(topic: string): Promise<readonly number[]> {
+    await this.connect();
+    await this.cluster.addTargetTopic(topic);
+    return this.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
+  }
+
+  async leaderOf({ topic, partition }: TopicPartition): Promise<Broker> {
+    await this.connect();
+    await this.cluster.addTargetTopic(topic);
+    const found = this.cluster
+      .findTopicPartitionMetadata(topic)
+      .find(({ partitionId }) => partitionId === partition);
+    if (!found || found.leader < 0) throw new TransientError(`${topic}/${partition} has no leader`);
+    return this.cluster.findBroker({ nodeId: found.leader });
+  }
+
+  async coordinatorOf(kind: "group" | "transaction", id: string): Promise<Broker> {
+    await this.connect();
+    const any = await this.cluster.brokerPool.findConnectedBroker();
+    const { coordinator } = await any.findGroupCoordinator({
+      groupId: id,
+      coordinatorType: kind === "group" ? 0 : 1,
+    });
+    if (!this.cluster.brokerPool.brokers[coordinator.nodeId]) await this.cluster.refreshMetadata();
+    return this.cluster.findBroker({ nodeId: coordinator.nodeId });
+  }
+
+  async anyBroker(): Promise<Broker> {
+    await this.connect();
+    return this.cluster.brokerPool.findConnectedBroker();
+  }
+
+  /** Sends a request that is encoded here; the answer's error codes are for `decode` to read. */
+  async send<T>(broker: Broker, request: WireRequest<T>): Promise<T> {
+    const { connectionPool } = broker as InternalBroker;
+    const encoded = { buf: request.body, buffer: request.body };
+    const answer = await connectionPool.send({
+      request: { ...request, encode: async () => encoded },
+      response: {
+        decode: async (raw) => ({ decoded: request.decode(raw) }),
+        parse: async (it) => it,
+      },
+      logResponseError: false,
+    });
+    return (answer as { decoded: T }).decoded;
+  }
+
+  /** After an error that says, or may mean, that a leader or coordinator has moved. Never rejects. */
+  async refresh(): Promise<void> {
+    try {
+      await this.cluster.refreshMetadata();
+    } catch {
+      // No broker answers just now; the caller's next attempt asks again.
+    }
+  }
+
+  /** Cuts the connections at once: whatever was in flight is rejected, and nothing more is sent. */
+  close(): void {
+    const { brokers, seedBroker } = this.cluster.brokerPool;
+    for (const broker of new Set([...Object.values(brokers), seedBroker])) {
+      for (const connection of broker?.connectionPool.pool ?? []) {
+        connection.rejectRequests(new TransientError("The client was closed"));
+        connection.socket?.destroy();
+      }
+      broker?.disconnect().catch(() => undefined); // Only clears its timers now.
+    }
+  }
+
+  private async connect(): Promise<void> {
+    if (this.connected) return;
+    await this.cluster.connect();
+    this.connected = true;
+  }
+}
+
+/** kafkajs's admin client, for topics and their settings. */
+export function createAdmin(config: KafkaConfig): kafkajs.Admin {
+  return new stock.Kafka({
+    brokers: [...config.brokers],
+    clientId: config.clientId,
+    ...(config.tls && { ssl: config.tls }),
+    ...(config.sasl && { sasl: config.sasl as kafkajs.SASLOptions }),
+    requestTimeout: requestTimeoutMs,
+    connectionTimeout: 5_000,
+    logLevel: stock.logLevel.NOTHING,
+  }).admin({ retry: { retries: 5, initialRetryTime: 100 } });
+}
+
+export const topicResource = stock.ConfigResourceTypes.TOPIC;
+
+/** How members of a group tell each other their topics, and their leader the partitions ("consumer" protocol). */
+export const { MemberMetadata, MemberAssignment } = stock.AssignerProtocol;
+
+/** The error code that a broker answered with, or `null` where there was no answer to read. */
+export function protocolCode(error: unknown): number | null {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as Error & { code?: unknown };
+    if (typeof code === "number") return code;
+  }
+  return null;
+}

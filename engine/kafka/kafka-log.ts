@@ -1,0 +1,149 @@
+import { TransientError } from "../errors.ts";
+import type {
+  GroupOptions,
+  Log,
+  Membership,
+  Producer,
+  Reader,
+  TopicDescription,
+  TopicPartition,
+  TopicSpec,
+  Writer,
+  WriterOptions,
+} from "../log.ts";
+import {
+  createAdmin,
+  KafkaClient,
+  type KafkaConfig,
+  protocolCode,
+  requestTimeoutMs,
+  topicResource,
+  verifyClient,
+} from "./client.ts";
+import { KafkaMembership } from "./group.ts";
+import { KafkaReader } from "./reader.ts";
+import { untilAnswered } from "./retry.ts";
+import { KafkaProducer, KafkaWriter } from "./writer.ts";
+
+const unknownTopic = 3;
+/** DescribeConfigs: the setting was made on the topic itself. */
+const madeOnTopic = 1;
+
+/**
+ * The log over a Kafka cluster, 4.0 or later.
+ * @throws FatalError `UNSUPPORTED_CLIENT` unless the installed client is the one that was hardened
+ */
+export function kafkaLog(config: KafkaConfig): Log {
+  verifyClient();
+  return new KafkaLog(config);
+}
+
+class KafkaLog implements Log {
+  private readonly config: KafkaConfig;
+  private readonly client: KafkaClient;
+  private readonly admin: ReturnType<typeof createAdmin>;
+
+  constructor(config: KafkaConfig) {
+    this.config = config;
+    this.client = new KafkaClient(config);
+    this.admin = createAdmin(config);
+  }
+
+  clusterId(): Promise<string> {
+    return this.client.clusterId();
+  }
+
+  async describeTopic(topic: string): Promise<TopicDescription | null> {
+    const metadata = await this.administer(() =>
+      this.admin.fetchTopicMetadata({ topics: [topic] }),
+    );
+    const partitions = metadata?.topics[0]?.partitions;
+    if (!partitions) return null;
+    const entries = await this.configOf(topic);
+    return {
+      partitions: partitions.length,
+      replicationFactor: partitions[0]?.replicas.length ?? 0,
+      config: new Map(entries.map(({ configName, configValue }) => [configName, configValue])),
+    };
+  }
+
+  async createTopic({ name, partitions, replicationFactor, config }: TopicSpec): Promise<void> {
+    const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
+    const topic = { topic: name, numPartitions: partitions, replicationFactor, configEntries };
+    await this.administer(() => this.admin.createTopics({ topics: [topic], waitForLeaders: true }));
+  }
+
+  async alterTopic(topic: string, config: Readonly<Record<string, string>>): Promise<void> {
+    // The request of this client replaces all settings of the topic: keep those that are not named.
+    const kept = (await this.configOf(topic)).filter(
+      ({ configSource, configName }) =>
+        (configSource as number) === madeOnTopic && !(configName in config),
+    );
+    const configEntries = [
+      ...kept.map(({ configName, configValue }) => ({ name: configName, value: configValue })),
+      ...Object.entries(config).map(([name, value]) => ({ name, value })),
+    ];
+    const resource = { type: topicResource, name: topic, configEntries };
+    await this.administer(() =>
+      this.admin.alterConfigs({ validateOnly: false, resources: [resource] }),
+    );
+  }
+
+  async committedOffset(group: string, of: TopicPartition): Promise<bigint | null> {
+    const topics = [{ topic: of.topic, partitions: [{ partition: of.partition }] }];
+    const ask = async () => {
+      const coordinator = await this.client.coordinatorOf("group", group);
+      const { responses } = await coordinator.offsetFetch({ groupId: group, topics });
+      return BigInt(responses[0]?.partitions[0]?.offset ?? -1);
+    };
+    const giveUp = AbortSignal.timeout(requestTimeoutMs);
+    const offset = await untilAnswered(this.client, `Reading the offsets of ${group}`, ask, giveUp);
+    if (offset === null) throw new TransientError(`No broker told the offsets of group ${group}`);
+    return offset < 0n ? null : offset;
+  }
+
+  async openReader(): Promise<Reader> {
+    return new KafkaReader(this.config);
+  }
+
+  openWriter(options: WriterOptions): Promise<Writer> {
+    return KafkaWriter.open(this.config, options);
+  }
+
+  openProducer(): Promise<Producer> {
+    return KafkaProducer.open(this.config);
+  }
+
+  async join(options: GroupOptions): Promise<Membership> {
+    return new KafkaMembership(this.config, options);
+  }
+
+  async close(): Promise<void> {
+    this.client.close();
+    await this.admin.disconnect();
+  }
+
+  private async configOf(topic: string) {
+    const described = await this.administer(() =>
+      this.admin.describeConfigs({
+        includeSynonyms: false,
+        resources: [{ type: topicResource, name: topic }],
+      }),
+    );
+    return described?.resources[0]?.configEntries ?? [];
+  }
+
+  /** `null` where the topic is not there. */
+  private async administer<T>(call: () => Promise<T>): Promise<T | null> {
+    try {
+      await this.admin.connect();
+      return await call();
+    } catch (error) {
+      if (protocolCode(error) === unknownTopic) return null;
+      if (protocolCode(error) === null) {
+        throw new TransientError(`The broker did not answer: ${String(error)}`, { cause: error });
+      }
+      throw error;
+    }
+  }
+}

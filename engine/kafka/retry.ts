@@ -1,0 +1,51 @@
+import { backOff, brokerBackoff, coordinatorBackoff } from "../backoff.ts";
+import { systemClock } from "../clock.ts";
+import { type KafkaClient, protocolCode } from "./client.ts";
+import { definiteFailure, movedElsewhere } from "./failure.ts";
+
+/**
+ * For questions, which change nothing: asks until a broker answers, with a back-off; `null` once `signal`
+ * aborts. Gives up at once on what no asking cures.
+ */
+export async function untilAnswered<T>(
+  client: KafkaClient,
+  what: string,
+  ask: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T | null> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      return await ask();
+    } catch (error) {
+      const failure = definiteFailure(what, error);
+      if (failure) throw failure;
+      await backOff(brokerBackoff, attempt, systemClock, signal);
+      await client.refresh();
+    }
+  }
+  return null;
+}
+
+/** How often a coordinator that has a definite reason to wait is asked: for about ten seconds. */
+const maxAttempts = 60;
+
+/**
+ * For requests that change something: repeats a call only while the answer is one of `codes`, which say
+ * that it has had no effect. Every other error, and one too many, leaves by the throw.
+ */
+export async function untilDefinite<T>(
+  client: KafkaClient,
+  codes: ReadonlySet<number>,
+  call: () => Promise<T>,
+): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await call();
+    } catch (error) {
+      const answered = protocolCode(error);
+      if (answered === null || !codes.has(answered) || attempt >= maxAttempts) throw error;
+      if (movedElsewhere(error)) await client.refresh();
+    }
+    await backOff(coordinatorBackoff, attempt, systemClock);
+  }
+}

@@ -1,0 +1,124 @@
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/**
+ * A TCP proxy that knows as much of the Kafka protocol as faults need: the length, the API key and the
+ * correlation id of a request. It works for every client and version.
+ */
+
+export const apiKey = {
+  Produce: 0,
+  Fetch: 1,
+  ListOffsets: 2,
+  Metadata: 3,
+  OffsetFetch: 9,
+  FindCoordinator: 10,
+  JoinGroup: 11,
+  Heartbeat: 12,
+  InitProducerId: 22,
+  AddPartitionsToTxn: 24,
+  AddOffsetsToTxn: 25,
+  EndTxn: 26,
+  TxnOffsetCommit: 28,
+} as const;
+
+export type ApiName = keyof typeof apiKey;
+
+export interface Fault {
+  readonly api: ApiName;
+  /**
+   * `lose-request`: cut the connection instead of passing the request on. `lose-answer`: pass it on, and
+   * cut the connection when the answer comes. `swallow-answer`: pass it on and never answer, the
+   * connection staying up. `stall`: hold the request, and all that follow on the connection, for `ms`.
+   */
+  readonly does: "lose-request" | "lose-answer" | "swallow-answer" | "stall";
+  readonly ms?: number;
+}
+
+export interface KafkaProxy {
+  readonly port: number;
+  /** Applies to the next request of that API; several faults apply to as many requests, in order. */
+  inject(fault: Fault): void;
+  /** How many requests of that API have passed or been hit. */
+  seen(api: ApiName): number;
+  close(): Promise<void>;
+}
+
+export async function startKafkaProxy(listenPort: number, brokerPort: number): Promise<KafkaProxy> {
+  const faults: Fault[] = [];
+  const counts = new Map<number, number>();
+  const open = new Set<Socket>();
+
+  const server: Server = createServer((client) => {
+    const broker = connect(brokerPort, "127.0.0.1");
+    const doomed = new Map<number, Fault["does"]>();
+    let order: Promise<void> = Promise.resolve();
+    const cut = () => {
+      client.destroy();
+      broker.destroy();
+    };
+    for (const socket of [client, broker]) {
+      open.add(socket);
+      socket.setNoDelay(true);
+      socket.on("error", cut);
+      socket.on("close", () => {
+        open.delete(socket);
+        // What the client sent before it went away still reaches the broker, as on a real network.
+        if (socket === client) void order.then(() => broker.end());
+        else client.destroy();
+      });
+    }
+    const onRequests = frames((frame) => {
+      const key = frame.readInt16BE(4);
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+      const index = faults.findIndex(({ api }) => apiKey[api] === key);
+      const [fault] = index < 0 ? [] : faults.splice(index, 1);
+      if (fault?.does === "lose-request") {
+        cut();
+        return;
+      }
+      if (fault?.does === "stall") {
+        order = order.then(() => new Promise((resolve) => setTimeout(resolve, fault.ms ?? 0)));
+      } else if (fault) doomed.set(frame.readInt32BE(8), fault.does);
+      order = order.then(() => {
+        if (!broker.destroyed) broker.write(frame);
+      });
+    });
+    const onAnswers = frames((frame) => {
+      const fate = doomed.get(frame.readInt32BE(4));
+      if (fate === "swallow-answer") return;
+      if (fate === "lose-answer") cut();
+      else if (!client.destroyed) client.write(frame);
+    });
+    client.on("data", onRequests);
+    broker.on("data", onAnswers);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(listenPort, "127.0.0.1", resolve);
+  });
+
+  return {
+    port: listenPort,
+    inject: (fault) => {
+      faults.push(fault);
+    },
+    seen: (api) => counts.get(apiKey[api]) ?? 0,
+    close: async () => {
+      for (const socket of open) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Cuts a stream of bytes into frames, each with its four bytes of length. */
+function frames(onFrame: (frame: Buffer) => void): (data: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  return (data) => {
+    rest = Buffer.concat([rest, data]);
+    while (rest.length >= 4 && rest.length >= 4 + rest.readInt32BE(0)) {
+      const end = 4 + rest.readInt32BE(0);
+      onFrame(Buffer.from(rest.subarray(0, end)));
+      rest = rest.subarray(end);
+    }
+  };
+}
