@@ -4,8 +4,6 @@ import type { AnyProjection } from "./projection.ts";
 
 /** What a projection's declaration means in Postgres: names, DDL and its hash. Pure. */
 
-/** The role that the engine's own objects belong to, and every projection's schema. */
-export const ownerRole = "foldlog_owner";
 /** The role of readers: views and checkpoints, nothing else, and read only. */
 export const readerRole = "foldlog_reader";
 

@@ -1,0 +1,361 @@
+import { backOff, dependencyBackoff } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
+import type { Codec } from "./codec.ts";
+import { FatalError, invariant, TransientError, WriterLostError } from "./errors.ts";
+import type { Reader, ReadLimits, Slice, TopicPartition } from "./log.ts";
+import { halves, type Obstacle, portions, type Portion, projected } from "./projected-batch.ts";
+import type { AnyProjection } from "./projection.ts";
+import type { Topic } from "./topic.ts";
+import { type Checkpoint, coordinatesOf, UnapplicableError, type Views } from "./views.ts";
+
+export interface ProjectionRun {
+  readonly projection: AnyProjection;
+  /** Of one of the projection's topics. */
+  readonly topicPartition: TopicPartition;
+  /** This run's own. It is not closed here. */
+  readonly reader: Reader;
+  readonly codec: Codec;
+  readonly views: Views;
+  readonly clock: Clock;
+  /** Law P1: whether the group, just asked, still has this partition here; see `Membership.confirm`. */
+  readonly confirm: (of: TopicPartition) => Promise<boolean>;
+  readonly hooks: ProjectionHooks;
+  readonly limits: ProjectionLimits;
+}
+
+export interface ProjectionLimits extends ReadLimits {
+  /** The most records that one transaction of the view takes. */
+  readonly maxRecords: number;
+}
+
+/** A megabyte is some ten thousand events: enough to make a transaction cheap, and little to do again. */
+export const projectionLimits: ProjectionLimits = {
+  maxRecords: 5_000,
+  maxBytes: 1_048_576,
+  maxWaitMs: 500,
+};
+
+/** What a run tells of itself, for metrics, readiness and one line of log a change of state. */
+export interface ProjectionHooks {
+  /** At the start, after each commit, and after each read that found nothing. */
+  progress(progress: Progress): void;
+  /** Something that time may cure; the run goes back to the stored checkpoint after a pause. */
+  retrying(trouble: Trouble): void;
+  /** The partition stands still at an event that the view cannot take, until this process starts again. */
+  stopped(stop: Stop): void;
+}
+
+export interface Progress {
+  readonly topicPartition: TopicPartition;
+  /** The offset to read next: what is before it is in the view. */
+  readonly position: bigint;
+  /** The high watermark, when it was last seen. */
+  readonly end: bigint;
+  /** `end` − `position`, control records included; 0 where the view has all. */
+  readonly lagEvents: number;
+  /**
+   * How old the last event in the view is, in seconds; 0 where the view has all, `null` where it has not all
+   * and this run has not seen an event yet.
+   */
+  readonly lagSeconds: number | null;
+  /** Events applied and rows written since the last report. */
+  readonly events: number;
+  readonly rows: number;
+}
+
+export interface Trouble {
+  readonly topicPartition: TopicPartition;
+  /** Counts from 0, anew after each commit. */
+  readonly attempt: number;
+  readonly error: TransientError | WriterLostError;
+}
+
+export interface Stop {
+  readonly topicPartition: TopicPartition;
+  readonly offset: bigint;
+  /** `<topic>/<partition>/<offset>` */
+  readonly coordinates: string;
+  /** The record's key, `<aggregate id>/<version>` where it is as it should be; `null` where it has none. */
+  readonly key: string | null;
+  /** The event's type; `null` where its bytes could not be decoded. */
+  readonly type: string | null;
+  readonly cause: Obstacle["cause"];
+}
+
+/** `dropped`: another worker has the partition now. */
+export type ProjectionEnd = "aborted" | "dropped";
+
+/**
+ * Keeps one projection's view of one partition until `signal` aborts: reads events, applies them, and writes
+ * rows and checkpoint in one transaction. A crash anywhere leaves the view at a checkpoint, and the next run
+ * goes on from there; a worker that has been replaced cannot write (its checkpoint is not the stored one).
+ *
+ * Whatever goes wrong, there is one way back: after a pause, read the stored checkpoint and go on from it.
+ * An event that the view cannot take stops the partition there. Nothing is skipped, and all before it is in.
+ * @throws FatalError `LOG_TRUNCATED` where the checkpoint is beyond the end of the log; `OFFSET_OUT_OF_RANGE`
+ *   where it is before its start; and what the reader, the codec and the views throw of that kind
+ */
+export async function runProjection(
+  run: ProjectionRun,
+  signal: AbortSignal,
+): Promise<ProjectionEnd> {
+  const { topicPartition, hooks, clock } = run;
+  const memory: Memory = { attempts: 0, position: null };
+  while (!isAborted(signal)) {
+    try {
+      await project(run, memory, signal);
+    } catch (error) {
+      if (isAborted(signal) && error === signal.reason) break;
+      if (!(error instanceof TransientError || error instanceof WriterLostError)) throw error;
+      if (error instanceof WriterLostError && !(await run.confirm(topicPartition))) {
+        return "dropped";
+      }
+      const attempt = memory.attempts;
+      memory.attempts += 1;
+      hooks.retrying({ topicPartition, attempt, error });
+      await reportAnew(run, memory.position, signal);
+      await backOff(dependencyBackoff, attempt, clock, signal);
+    }
+  }
+  return "aborted";
+}
+
+/** What outlives trouble: only the stored checkpoint says where to go on from. */
+interface Memory {
+  /** Since the last commit. */
+  attempts: number;
+  /** For reports alone. */
+  position: Position | null;
+}
+
+/** How far a run has come. */
+interface Position {
+  /** As stored; `null` before the first commit on this partition. */
+  readonly checkpoint: Checkpoint | null;
+  readonly offset: bigint;
+  /** Of the last event that this run has applied, in milliseconds since the epoch. */
+  readonly lastEventTime: number | null;
+}
+
+/** From the stored checkpoint to the abort, or to the first trouble. */
+async function project(run: ProjectionRun, memory: Memory, signal: AbortSignal): Promise<void> {
+  let position = await start(run, memory, signal);
+  let ahead = readAhead(run, position.offset, signal);
+  try {
+    for (;;) {
+      const slice = await ahead.slice;
+      if (signal.aborted) return;
+      ahead = readAhead(run, slice.next, signal); // While this slice is being committed.
+
+      if (slice.next === position.offset) report(run, position, slice.end);
+      for (const portion of portionsOf(run, slice, position)) {
+        const written = await commitAll(run, position, portion, signal);
+        position = written.position;
+        memory.attempts = 0;
+        memory.position = position;
+        report(run, position, slice.end, written);
+        if (written.obstacle !== null) {
+          await ahead.cancel();
+          await standStill(run, position, written.obstacle, signal);
+          return;
+        }
+      }
+    }
+  } finally {
+    await ahead.cancel();
+  }
+}
+
+/** Where the view stands and the log begins and ends: the position to go on from. */
+async function start(run: ProjectionRun, memory: Memory, signal: AbortSignal): Promise<Position> {
+  const { topicPartition, projection, reader, views } = run;
+  const checkpoint = await views.checkpoint(topicPartition, signal);
+  const log = await reader.offsets(topicPartition, signal);
+  signal.throwIfAborted();
+  const offset = checkpoint?.nextOffset ?? log.start;
+
+  const said = `projection "${projection.name}" has read ${topicPartition.topic}/${topicPartition.partition}`;
+  if (offset > log.end) {
+    throw new FatalError(
+      "LOG_TRUNCATED",
+      `${said} up to ${offset}, but the log ends at ${log.end}: it was deleted or recreated. ` +
+        "Restore the log, or raise the projection's version to fill new tables from what is left",
+    );
+  }
+  if (offset < log.start) {
+    throw new FatalError(
+      "OFFSET_OUT_OF_RANGE",
+      `${said} up to ${offset}, but the log begins at ${log.start}: events were deleted before the view ` +
+        "had them. Restore the log, or raise the projection's version to fill new tables from what is left",
+    );
+  }
+  const lastEventTime = memory.position?.lastEventTime ?? null;
+  memory.position = { checkpoint, offset, lastEventTime };
+  report(run, memory.position, log.end);
+  return memory.position;
+}
+
+interface ReadAhead {
+  readonly slice: Promise<Slice>;
+  /** Ends the read, so that the reader is free again. */
+  cancel(): Promise<void>;
+}
+
+function readAhead(run: ProjectionRun, offset: bigint, signal: AbortSignal): ReadAhead {
+  const reading = new AbortController();
+  const abort = () => {
+    reading.abort();
+  };
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort);
+  const from = { ...run.topicPartition, offset };
+  const slice = run.reader.read(from, run.limits, reading.signal);
+  const over = (async () => {
+    await Promise.allSettled([slice]); // Where nobody asks for the slice, its error is of no interest.
+    signal.removeEventListener("abort", abort);
+  })();
+  return {
+    slice,
+    async cancel() {
+      abort();
+      await over;
+    },
+  };
+}
+
+function portionsOf(run: ProjectionRun, slice: Slice, { offset }: Position): readonly Portion[] {
+  return slice.next === offset ? [] : portions(slice, run.limits.maxRecords);
+}
+
+interface Written {
+  readonly position: Position;
+  readonly events: number;
+  readonly rows: number;
+  readonly obstacle: Obstacle | null;
+}
+
+/**
+ * Commits a portion. Where the view cannot take it, commits its halves in turn, and so comes upon the one
+ * event that is to blame, with everything before it committed.
+ */
+async function commitAll(
+  run: ProjectionRun,
+  position: Position,
+  portion: Portion,
+  signal: AbortSignal,
+): Promise<Written> {
+  try {
+    return await commit(run, position, portion, signal);
+  } catch (error) {
+    if (!(error instanceof UnapplicableError)) throw error;
+    const parts = halves(portion);
+    if (parts === null) return stuckAt(run, position, portion, error);
+    const left = await commitAll(run, position, parts[0], signal);
+    if (left.obstacle !== null) return left;
+    const right = await commitAll(run, left.position, parts[1], signal);
+    return { ...right, events: left.events + right.events, rows: left.rows + right.rows };
+  }
+}
+
+async function commit(
+  run: ProjectionRun,
+  position: Position,
+  { records, next }: Portion,
+  signal: AbortSignal,
+): Promise<Written> {
+  const { topicPartition, views, codec } = run;
+  const values = records.map(({ value }) => value);
+  await codec.learn(values, signal);
+  signal.throwIfAborted();
+
+  const batch = projected({ ...run, topic: topicOf(run) }, records, position.checkpoint, next);
+  const { changes, checkpoint, events, obstacle } = batch;
+  const rows = changes.reduce((sum, table) => sum + table.rows.length, 0);
+  if (checkpoint.nextOffset === position.offset) return { position, events, rows, obstacle };
+
+  const expected = position.checkpoint;
+  await views.commit({ topicPartition, expected, next: checkpoint, changes }, signal);
+  const lastEventTime = batch.lastEventTime ?? position.lastEventTime;
+  return {
+    position: { checkpoint, offset: checkpoint.nextOffset, lastEventTime },
+    events,
+    rows,
+    obstacle,
+  };
+}
+
+/** A single record that was decoded and applied, and whose rows the view refuses. */
+function stuckAt(
+  run: ProjectionRun,
+  position: Position,
+  { records: [record] }: Portion,
+  cause: UnapplicableError,
+): Written {
+  const value = record?.value ?? null;
+  invariant(
+    record !== undefined && value !== null,
+    "a view refuses rows, and only an event makes rows",
+  );
+  const { type } = run.codec.decode(topicOf(run), value);
+  return { position, events: 0, rows: 0, obstacle: { record, type, cause } };
+}
+
+function topicOf({ projection, topicPartition }: ProjectionRun): Topic {
+  const topic = projection.topics.find(({ name }) => name === topicPartition.topic);
+  invariant(topic !== undefined, `"${projection.name}" does not read ${topicPartition.topic}`);
+  return topic;
+}
+
+/** How often a partition that stands still looks how far it falls behind. */
+const standStillMs = 5_000;
+
+/** Says that the partition stands still, and from then on only how far it falls behind. */
+async function standStill(
+  run: ProjectionRun,
+  position: Position,
+  { record, type, cause }: Obstacle,
+  signal: AbortSignal,
+): Promise<void> {
+  const { topicPartition, hooks, clock } = run;
+  hooks.stopped({
+    topicPartition,
+    offset: record.offset,
+    coordinates: coordinatesOf(topicPartition, record),
+    key: record.key?.toString("utf8") ?? null,
+    type,
+    cause,
+  });
+  while (!isAborted(signal)) {
+    await clock.sleep(standStillMs, signal);
+    await reportAnew(run, position, signal);
+  }
+}
+
+/** How far the view has fallen behind the log while it did not move. */
+async function reportAnew(
+  run: ProjectionRun,
+  position: Position | null,
+  signal: AbortSignal,
+): Promise<void> {
+  if (position === null || isAborted(signal)) return;
+  const { end } = await run.reader.offsets(run.topicPartition, signal);
+  if (!isAborted(signal)) report(run, position, end);
+}
+
+/** As a call, since it changes behind the compiler's back. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+function report(
+  { topicPartition, clock, hooks }: ProjectionRun,
+  { offset, lastEventTime }: Position,
+  seenEnd: bigint,
+  { events, rows }: { readonly events: number; readonly rows: number } = { events: 0, rows: 0 },
+): void {
+  const end = seenEnd > offset ? seenEnd : offset;
+  const lagEvents = Number(end - offset);
+  const age = lastEventTime === null ? null : Math.max(0, clock.now() - lastEventTime) / 1000;
+  const lagSeconds = lagEvents === 0 ? 0 : age;
+  hooks.progress({ topicPartition, position: offset, end, lagEvents, lagSeconds, events, rows });
+}
