@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { RecordType, SchemaVersion } from "./topic.ts";
 
 /**
  * An Avro schema, parsed: names full, references followed, attributes that this engine does not use dropped.
@@ -317,4 +318,9 @@ function canonical(schema: AvroSchema, defined: Set<string>): unknown {
 /** SHA-256 of the parsing canonical form, in hex (Avro 1.11, "Schema Fingerprints"). */
 export function fingerprintOf(schema: AvroSchema): string {
   return createHash("sha256").update(canonicalForm(schema)).digest("hex");
+}
+
+/** The newest version of a record: what today's code writes, and reads every other as. */
+export function newestOf(record: RecordType): SchemaVersion {
+  return record.versions.at(-1) ?? record.versions[0];
 }
