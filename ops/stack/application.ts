@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { messageOf } from "../../engine/errors.ts";
 import type { Checklist } from "./checklist.ts";
 import {
   type Child,
@@ -13,8 +14,9 @@ import {
   waitUntilReady,
 } from "./child.ts";
 import type { Folder } from "./folder.ts";
-import type { Passwords } from "./passwords.ts";
+import { passwordOf, type Passwords } from "./passwords.ts";
 import { answersOk } from "./registry.ts";
+import { SetupError } from "./setup-error.ts";
 import type { Stack } from "./stack.ts";
 import { keepRunning } from "./supervisor.ts";
 
@@ -60,7 +62,7 @@ export function workerUrl(metricsPort: number, index: number): string {
 export async function startApplication(app: Application): Promise<void> {
   const { folder, checklist, stack, signal } = app;
   rotateLogs(folder, ["migrate", "topics", "schemas", ...workers, "demo"]);
-  await checklist.step("Tables", () => prepareTables(stack));
+  await checklist.step("Tables", (say) => prepareTables(stack, say));
   await checklist.step("Topics", (say) => runCli(app, "topics", ["topics", "apply", "--yes"], say));
   await checklist.step("Schemas", (say) => runCli(app, "schemas", ["schemas", "register"], say));
   const started = workers.map((name, index) =>
@@ -88,19 +90,25 @@ export function startDemo(app: Application): void {
   void keepRunning(app.folder, { next, isExpected, report: app.checklist.line }, app.signal);
 }
 
-/** What `engine/postgres.ts` offers for this; loaded when the database is there. */
-interface PostgresEngine {
-  prepareDatabase(options: {
-    readonly ownerUrl: string;
-    readonly passwords: Passwords;
-  }): Promise<unknown>;
-}
-
-async function prepareTables(stack: Stack): Promise<void> {
-  const file = new URL("../../engine/postgres.ts", import.meta.url).href;
-  const engine = (await import(file)) as PostgresEngine;
-  const ownerUrl = stack.databaseUrl("foldlog_owner");
-  await engine.prepareDatabase({ ownerUrl, passwords: stack.passwords });
+/** Loaded when it is needed, since a start that leaves out the application needs none of it. */
+async function prepareTables(stack: Stack, say: (note: string) => void): Promise<void> {
+  const { prepareDatabase } = await import("../../engine/prepare-database.ts");
+  const { balances } = await import("../../processors/projections/balances.ts");
+  const { statements } = await import("../../processors/projections/statements.ts");
+  const passwords = applicationRoles.map((role) => [role, passwordOf(stack.passwords, role)]);
+  try {
+    const done = await prepareDatabase({
+      ownerUrl: stack.databaseUrl("foldlog_owner"),
+      projections: [balances, statements],
+      passwords: Object.fromEntries(passwords) as Passwords,
+    });
+    say(done.length === 0 ? "as they should be" : `${done.length} changes`);
+  } catch (error) {
+    throw new SetupError(`The tables cannot be prepared: ${messageOf(error)}`, {
+      next: "Nothing was changed. `npm run reset` wipes all data, for a new beginning.",
+      cause: error,
+    });
+  }
 }
 
 async function runCli(

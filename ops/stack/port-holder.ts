@@ -6,7 +6,8 @@ export function portHolder(port: number, dir: string): string {
   const pid = listenerOn(port);
   if (pid === undefined) return "a process that is not yours to see";
   const command = commandOf(pid);
-  const shown = command.length > 60 ? `${command.slice(0, 60)}…` : command;
+  // The program is at the beginning, and what it is to run often at the end.
+  const shown = command.length > 90 ? `${command.slice(0, 45)} … ${command.slice(-40)}` : command;
   const leftover = command.includes(dir) ? ", a leftover of this very folder" : "";
   return `pid ${pid} (${shown}${leftover})`;
 }

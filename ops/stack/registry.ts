@@ -41,6 +41,10 @@ export async function startRegistry(
       APICURIO_DATASOURCE_URL: `jdbc:postgresql://127.0.0.1:${database.port}/apicurio`,
       APICURIO_DATASOURCE_USERNAME: "apicurio",
       APICURIO_DATASOURCE_PASSWORD: database.password,
+      // Of itself it would hold 20 connections open, and up to 100.
+      APICURIO_DATASOURCE_JDBC_INITIAL_SIZE: "1",
+      APICURIO_DATASOURCE_JDBC_MIN_SIZE: "1",
+      APICURIO_DATASOURCE_JDBC_MAX_SIZE: "10",
     },
   });
   const isReady = () => answersOk(`${registryUrl(ports.registry)}/subjects`);
