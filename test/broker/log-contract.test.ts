@@ -54,15 +54,17 @@ async function compact(log: Log, of: TopicPartition): Promise<void> {
     const value = Buffer.from("filler");
     const key = `filler-${fillers++}`;
     await producer.send([{ ...of, key, value, headers: [], timestamp: Date.now() }]);
-    const { records } = await reader.read(
-      { ...of, offset: 0n },
-      { maxBytes: 1 << 20, maxWaitMs: 100 },
-      signal,
-    );
-    const keys = records
-      .map((record) => String(record.key))
-      .filter((it) => !it.startsWith("filler"));
-    return keys.length > 0 && new Set(keys).size === keys.length;
+    const { start, end } = await reader.offsets(of, signal);
+    const keys: string[] = [];
+    for (let offset = start; offset < end;) {
+      const limits = { maxBytes: 1 << 20, maxWaitMs: 100 };
+      const slice = await reader.read({ ...of, offset }, limits, signal);
+      keys.push(
+        ...slice.records.map((it) => String(it.key)).filter((it) => !it.startsWith("filler")),
+      );
+      offset = slice.next;
+    }
+    return new Set(keys).size === keys.length;
   });
   await producer.close();
   await reader.close();
