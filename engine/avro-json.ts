@@ -151,7 +151,7 @@ function convertBytes(json: unknown, size: number | null, at: Place): unknown {
   const bytes = Buffer.from(json, "base64");
   return size === null || bytes.length === size
     ? bytes
-    : wrong(at, expected, `${bytes.length} bytes`);
+    : note(at, `expected ${expected}, got ${bytes.length}`);
 }
 
 function convertEnum(schema: EnumSchema, json: unknown, at: Place): unknown {

@@ -1,17 +1,15 @@
-import { messageOf, TransientError } from "./errors.ts";
+import { FatalError, messageOf, TransientError } from "./errors.ts";
 import {
   ask,
+  exchange,
   failureOf,
   fieldOf,
-  jsonOf,
   numberOf,
   type Place,
   placeOf,
   reasonOf,
   type RegistryOptions,
   textOf,
-  timedOut,
-  unreachable,
 } from "./registry-http.ts";
 import type { Compatibility } from "./topic.ts";
 
@@ -22,12 +20,14 @@ export interface RegisteredSchema {
   readonly text: string;
 }
 
+/** One schema of a subject. */
 export interface SubjectVersion {
   readonly version: number;
   readonly id: number;
   readonly text: string;
 }
 
+/** What became of a registration. */
 export type Registration =
   | { readonly kind: "registered"; readonly id: number }
   /** The registry's own words: the schema does not go with those that the subject has. */
@@ -62,9 +62,14 @@ export interface Registry {
 /** Asks and registers over HTTP. Connects to nothing until it is used. */
 export function openRegistry(options: RegistryOptions): Registry {
   const place = placeOf(options);
-  const get = (path: string, signal: AbortSignal) => ask(place, { method: "GET", path }, signal);
+  const get = (path: string, signal: AbortSignal) =>
+    ask(place, { method: "GET", path, body: null }, signal);
   const post = (path: string, schema: object, signal: AbortSignal) =>
-    ask(place, { method: "POST", path, body: { schema: JSON.stringify(schema) } }, signal);
+    ask(
+      place,
+      { method: "POST", path, body: JSON.stringify({ schema: JSON.stringify(schema) }) },
+      signal,
+    );
   const under = (subject: string) => `/subjects/${encodeURIComponent(subject)}`;
   const configOf = (subject: string) => `/config/${encodeURIComponent(subject)}`;
 
@@ -103,7 +108,7 @@ export function openRegistry(options: RegistryOptions): Registry {
     },
 
     async setLevel(subject, level, signal) {
-      const body = { compatibility: level };
+      const body = JSON.stringify({ compatibility: level });
       await ask(place, { method: "PUT", path: configOf(subject), body }, signal);
     },
 
@@ -125,8 +130,8 @@ interface NewSchema {
 }
 
 /**
- * Registers by @kafkajs/confluent-schema-registry. It knows neither a deadline nor a bound, follows a
- * redirect into nothing, and tells a refusal only by its words, so a middleware watches what was answered.
+ * Registers by @kafkajs/confluent-schema-registry, over requests of ours: its own know neither a deadline nor
+ * a bound, take a redirect for an answer, and retry as the last user of the package in this process set it.
  * Loaded here and not at the start: a worker never registers, and has no use for the 140 ms that it takes.
  */
 async function register(
@@ -135,77 +140,41 @@ async function register(
   signal: AbortSignal,
 ): Promise<Registration> {
   const client = await import("@kafkajs/confluent-schema-registry");
-  const seen: { status: number; json: unknown } = { status: 0, json: undefined };
+  const seen: { refusal: string | null } = { refusal: null };
   const registry = new client.SchemaRegistry({
     host: place.base,
-    ...(place.auth ? { auth: place.auth } : {}),
-    // The client's own defaults, all of them: what is left out here it takes from its last user.
-    retry: {
-      maxRetryTimeInSecs: 5,
-      initialRetryTimeInSecs: 0.1,
-      factor: 0.2,
-      multiplier: 2,
-      retries: 3,
-    },
     middlewares: [
       () => ({
-        prepareRequest: async (next) =>
-          (await next()).enhance({ timeout: place.requestTimeoutMs, signal }),
-        response: async (next) => {
-          const answer = await next();
-          if (answer.status() >= 300) throw answer as unknown as Error;
-          return answer;
-        },
-      }),
-      () => ({
-        response: async (next) => {
-          try {
-            return await next();
-          } catch (answer) {
-            const failed = answer as { status(): number; rawData(): string; error(): unknown };
-            // Where no answer came, the client makes one up, with the status 400.
-            seen.status = failed.error() === null ? failed.status() : 0;
-            seen.json = jsonOf(failed.rawData());
-            throw answer;
+        // The outermost: what it answers is the answer, and nothing further in is asked.
+        response: async (_next, _renew, request) => {
+          const method = request.method() === "get" ? "GET" : "POST";
+          const path = request.url().slice(place.base.length);
+          const body: unknown = request.body() ?? null;
+          const { status, json } = await exchange(
+            place,
+            { method, path, body: typeof body === "string" ? body : null },
+            signal,
+          );
+          if (method === "POST" && (status === 409 || status === 422)) {
+            seen.refusal = reasonOf(json) ?? `status ${status}`;
           }
+          if (status >= 200 && status < 300) return { data: () => json } as never;
+          throw failureOf(place, status, json);
         },
       }),
     ],
   });
   try {
-    const registered = await before(
-      registry.register(
-        { type: client.SchemaType.AVRO, schema: JSON.stringify(schema) },
-        { subject, compatibility: client.COMPATIBILITY[level], updateConfig: false },
-      ),
-      place,
-      signal,
+    const registered = await registry.register(
+      { type: client.SchemaType.AVRO, schema: JSON.stringify(schema) },
+      { subject, compatibility: client.COMPATIBILITY[level], updateConfig: false },
     );
     return { kind: "registered", id: numberOf(place, registered, "id") };
   } catch (error) {
-    if (error instanceof TransientError) throw error;
-    if (seen.status === 409 || seen.status === 422) {
-      return { kind: "refused", reason: reasonOf(seen.json) ?? messageOf(error) };
-    }
-    throw seen.status >= 300 ? failureOf(place, seen.status, seen.json) : unreachable(place, error);
-  }
-}
-
-/** The result, or an error once the time for both of the client's requests is over or `signal` aborts. */
-async function before<T>(work: Promise<T>, place: Place, signal: AbortSignal): Promise<T> {
-  const deadline = AbortSignal.timeout(2 * place.requestTimeoutMs);
-  const ended = AbortSignal.any([signal, deadline]);
-  let stop = (): void => undefined;
-  const end = new Promise<never>((_, reject) => {
-    stop = () => {
-      reject(deadline.aborted ? timedOut(place) : unreachable(place, "stopped"));
-    };
-    ended.addEventListener("abort", stop);
-  });
-  if (ended.aborted) stop();
-  try {
-    return await Promise.race([work, end]);
-  } finally {
-    ended.removeEventListener("abort", stop);
+    if (seen.refusal !== null) return { kind: "refused", reason: seen.refusal };
+    if (error instanceof TransientError || error instanceof FatalError) throw error;
+    throw new TransientError(`${subject} cannot be registered: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
