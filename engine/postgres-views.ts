@@ -2,7 +2,14 @@ import { backOff, dependencyBackoff } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
 import { FatalError, invariant, TransientError, WriterLostError } from "./errors.ts";
 import type { TopicPartition } from "./log.ts";
-import { type Database, isOneOf, openDatabase, type Session, SqlError } from "./postgres.ts";
+import {
+  type Database,
+  isOneOf,
+  openDatabase,
+  type Session,
+  SqlError,
+  type SqlRow,
+} from "./postgres.ts";
 import type { AnyProjection } from "./projection.ts";
 import { type RowStatement, statementsFor, type TableShape } from "./row-statements.ts";
 import { readShapes } from "./table-shapes.ts";
@@ -55,6 +62,7 @@ export async function openPostgresViews(
       try {
         return viewsOf(database, projection, await checkedTables(database, projection, signal));
       } catch (error) {
+        if (error instanceof FatalError && error.code === "UNAUTHORIZED") throw notLetIn(error);
         if (!(error instanceof TransientError)) throw error;
         options.waiting(error);
         await backOff(dependencyBackoff, attempt, clock, signal);
@@ -68,42 +76,51 @@ export async function openPostgresViews(
 
 type Tables = ReadonlyMap<string, TableShape>;
 
-const preparedSql = `
-  select declared, shape from foldlog.projections where projection = $1 and version = $2`;
+const prepareCommand = "run `npm run -s foldlog -- migrate`, which prepares the database";
+
+function notLetIn(error: FatalError): FatalError {
+  const message = `${error.message}; ${prepareCommand}, or mend DATABASE_URL`;
+  return new FatalError("UNAUTHORIZED", message, { cause: error });
+}
 
 async function checkedTables(
   database: Database,
   projection: AnyProjection,
   signal: AbortSignal,
 ): Promise<Tables> {
-  const { name, version, tables } = projection;
-  const said = `projection "${name}" version ${version}`;
+  const said = `projection "${projection.name}" version ${projection.version}`;
   const drift = (what: string) => new FatalError("PROJECTION_DRIFT", `${said}: ${what}`);
-  const prepare = "run `npm run -s foldlog -- migrate`, which prepares the database";
-  return database.transaction(
-    "snapshot",
-    async (session) => {
-      const { rows } = await session.query(preparedSql, [name, version]).catch((error: unknown) => {
-        const missing = error instanceof SqlError && isOneOf(missingStates, error.sqlState);
-        throw missing
-          ? drift(`the database is not prepared (${error.message}); ${prepare}`)
-          : error;
-      });
-      const [prepared] = rows;
-      if (prepared === undefined) throw drift(`its tables have not been made; ${prepare}`);
-      if (prepared["declared"] !== declaredHash(projection)) {
-        throw drift("its tables were made from another declaration; raise its version");
-      }
-      const shapes = await readShapes(session, projection);
-      const missing = Object.keys(tables).find((table) => !shapes.tables.has(table));
-      if (missing !== undefined) throw drift(`table "${missing}" is not there; raise its version`);
-      if (prepared["shape"] !== shapes.fingerprint) {
-        throw drift("its tables have been altered since they were made; raise its version");
-      }
-      return shapes.tables;
-    },
-    signal,
-  );
+  const check = async (session: Session) => {
+    const prepared = await preparedVersion(session, projection);
+    if (prepared === null) throw drift(`its tables have not been made; ${prepareCommand}`);
+    if (prepared["declared"] !== declaredHash(projection)) {
+      throw drift("its tables were made from another declaration; raise its version");
+    }
+    const shapes = await readShapes(session, projection);
+    const missing = Object.keys(projection.tables).find((table) => !shapes.tables.has(table));
+    if (missing !== undefined) throw drift(`table "${missing}" is not there; raise its version`);
+    if (prepared["shape"] !== shapes.fingerprint) {
+      throw drift("its tables have been altered since they were made; raise its version");
+    }
+    return shapes.tables;
+  };
+  try {
+    return await database.transaction("snapshot", check, signal);
+  } catch (error) {
+    if (!(error instanceof SqlError) || !isOneOf(missingStates, error.sqlState)) throw error;
+    throw drift(`the database is not prepared (${error.message}); ${prepareCommand}`);
+  }
+}
+
+const preparedSql = `
+  select declared, shape from foldlog.projections where projection = $1 and version = $2`;
+
+async function preparedVersion(
+  session: Session,
+  { name, version }: AnyProjection,
+): Promise<SqlRow | null> {
+  const { rows } = await session.query(preparedSql, [name, version]);
+  return rows[0] ?? null;
 }
 
 /** No such table, schema or column, or no right to see it. */
@@ -111,7 +128,13 @@ const missingStates: readonly string[] = ["42P01", "3F000", "42703", "42501"];
 
 function viewsOf(database: Database, projection: AnyProjection, tables: Tables): Views {
   return {
-    checkpoint: async (of, signal) => readCheckpoint(database, projection, of, signal),
+    async checkpoint(of, signal) {
+      try {
+        return await readCheckpoint(database, projection, of, signal);
+      } catch (error) {
+        throw error instanceof SqlError ? refused(error, null) : error;
+      }
+    },
 
     async commit(commit, signal) {
       const statements = commit.changes.flatMap(({ table, rows }) => {
@@ -209,9 +232,7 @@ async function readCheckpoint(
   signal: AbortSignal,
 ): Promise<Checkpoint | null> {
   const key = [name, version, topic, partition];
-  const { rows } = await database.query(readCheckpointSql, key, signal).catch((error: unknown) => {
-    throw error instanceof SqlError ? refused(error, null) : error;
-  });
+  const { rows } = await database.query(readCheckpointSql, key, signal);
   const [row] = rows;
   if (row === undefined) return null;
   const { next_offset: nextOffset, command_offset: commandOffset } = row;
@@ -245,8 +266,7 @@ function refused(error: SqlError, statement: TableStatement | null): Error {
   }
   if (sqlState === "42501") return new FatalError("UNAUTHORIZED", what, { cause: error });
   if (isOneOf(missingStates, sqlState)) {
-    const message = `${what}; run \`npm run -s foldlog -- migrate\``;
-    return new FatalError("PROJECTION_DRIFT", message, { cause: error });
+    return new FatalError("PROJECTION_DRIFT", `${what}; ${prepareCommand}`, { cause: error });
   }
   return new FatalError("BROKEN_INVARIANT", what, { cause: error });
 }

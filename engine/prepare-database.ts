@@ -120,7 +120,7 @@ async function prepare(session: Session, options: PrepareOptions): Promise<reado
       ...(await prepareRole(session, database, role, options.passwords, projectorSettings)),
     );
     await session.query(`
-      grant usage on schema foldlog to ${ident(role)};
+      grant usage on schema public, foldlog to ${ident(role)}; -- Types of columns may be in public.
       grant select, insert, update on foldlog.checkpoints to ${ident(role)};
       grant select on foldlog.projections to ${ident(role)}`);
     done.push(...(await prepareProjection(session, projection)));

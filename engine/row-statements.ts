@@ -202,7 +202,8 @@ function upsert(shape: TableShape, { sets, rows }: Group): RowStatement {
   const same = shape.keys.map((_, i) => `u.k${i} = i.k${i}`).join(" and ");
   const sql =
     sets.length === 0
-      ? `${insert} select * from ${input.sql} on conflict (${keys}) do nothing`
+      ? `${insert} select * from ${input.sql} where not exists ` +
+        `(select from ${shape.relation} as t where ${input.match}) on conflict (${keys}) do nothing`
       : `with i as (select * from ${input.sql}), u as (` +
         `update ${shape.relation} as t set ${assign("i")} from i where ${input.match} returning ${returned}` +
         `) ${insert} select * from i where not exists (select from u where ${same}) ` +
