@@ -98,7 +98,9 @@ async function runUntilStopped(
   const killed = ended.filter(({ how }) => how === "killed").map(({ name }) => name);
   if (killed.length > 0)
     checklist.line(`Did not stop in time, and were killed: ${killed.join(", ")}.`);
-  checklist.line(`Stopped in ${((Date.now() - startedMs) / 1000).toFixed(1)} s.`);
+  if (ended.length > 0) {
+    checklist.line(`Stopped in ${((Date.now() - startedMs) / 1000).toFixed(1)} s.`);
+  }
   if (!(reason instanceof StopRequest)) return exitCodeOf(reason);
   if (killed.length === 0) return 0;
   return reason.by === "SIGINT" ? 130 : 1;

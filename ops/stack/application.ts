@@ -105,7 +105,7 @@ async function prepareTables(stack: Stack, say: (note: string) => void): Promise
     say(done.length === 0 ? "as they should be" : `${done.length} changes`);
   } catch (error) {
     throw new SetupError(`The tables cannot be prepared: ${messageOf(error)}`, {
-      next: "Nothing was changed. `npm run reset` wipes all data, for a new beginning.",
+      next: "Nothing was changed. Where the data may go, `npm run reset` makes room for a new beginning.",
       cause: error,
     });
   }
@@ -117,7 +117,7 @@ async function runCli(
   args: readonly string[],
   say: (note: string) => void,
 ): Promise<void> {
-  const failure = { message: `\`foldlog ${args.join(" ")}\` failed`, next: "" };
+  const failure = { message: `\`foldlog ${args.join(" ")}\` failed` };
   const output = await runToEnd(app.folder, cliSpec(app, name, args), failure, app.signal);
   say(lastLines(output, 1)[0] ?? "");
 }

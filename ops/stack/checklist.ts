@@ -2,7 +2,7 @@
 export interface Checklist {
   /**
    * Runs one step and shows it with its time; what it `say`s last stands behind the label. A step that
-   * throws is shown as failed, and throws on.
+   * throws is shown as failed, and throws on; others that end with the same error were cut short by it.
    */
   step<T>(label: string, work: (say: (note: string) => void) => Promise<T>): Promise<T>;
   /** A line of its own. */
@@ -16,6 +16,8 @@ export interface Output {
   readonly columns?: number;
 }
 
+type Mark = "✓" | "✗" | "–";
+
 interface Step {
   readonly label: string;
   readonly startedMs: number;
@@ -24,8 +26,8 @@ interface Step {
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const frameMs = 100;
-/** Where nothing can be animated, a step that lasts this long says that it is under way. */
-const announceMs = 4_000;
+/** Where nothing can be animated, a step that lasts this long says so, and then now and again. */
+const announceMs = { first: 4_000, later: 30_000 };
 
 /** Animated on a terminal; elsewhere one line a step when it is done. Colours unless `NO_COLOR` is set. */
 export function checklistOn(output: Output, env: NodeJS.ProcessEnv): Checklist {
@@ -41,24 +43,28 @@ export const silentChecklist: Checklist = {
 };
 
 function plainChecklist(output: Output): Checklist {
+  const errors = new Set<unknown>();
   const line = (text: string) => void output.write(`${text}\n`);
   return {
     line,
     async step(label, work) {
       const step: Step = { label, startedMs: Date.now(), note: "" };
-      const announce = setInterval(() => {
-        line(`… ${textOf(step)}`);
-      }, announceMs);
-      const close = (mark: string) => {
-        clearInterval(announce);
+      const announce = () => {
+        line(`… ${textOf(step)}  ${seconds(step)}`);
+        timer = setTimeout(announce, announceMs.later);
+      };
+      let timer = setTimeout(announce, announceMs.first);
+      const close = (mark: Mark) => {
+        clearTimeout(timer);
         line(`${mark} ${textOf(step)}  ${seconds(step)}`);
       };
-      return finish(step, work, close);
+      return finish(step, work, close, errors);
     },
   };
 }
 
 function animatedChecklist(output: Output, paint: Paint): Checklist {
+  const errors = new Set<unknown>();
   const active: Step[] = [];
   let shown = 0;
   let frame = 0;
@@ -86,16 +92,15 @@ function animatedChecklist(output: Output, paint: Paint): Checklist {
       active.push(step);
       timer ??= setInterval(tick, frameMs);
       redraw();
-      const close = (mark: string) => {
+      const close = (mark: Mark) => {
         active.splice(active.indexOf(step), 1);
         if (active.length === 0) {
           clearInterval(timer);
           timer = undefined;
         }
-        const colour = mark === "✓" ? paint.green : paint.red;
-        redraw(`${colour(mark)} ${textOf(step)}  ${paint.dim(seconds(step))}\n`);
+        redraw(`${paint[colourOf[mark]](mark)} ${textOf(step)}  ${paint.dim(seconds(step))}\n`);
       };
-      return finish(step, work, close);
+      return finish(step, work, close, errors);
     },
   };
 }
@@ -103,14 +108,16 @@ function animatedChecklist(output: Output, paint: Paint): Checklist {
 async function finish<T>(
   step: Step,
   work: (say: (note: string) => void) => Promise<T>,
-  close: (mark: "✓" | "✗") => void,
+  close: (mark: Mark) => void,
+  shown: Set<unknown>,
 ): Promise<T> {
   try {
     const result = await work((note) => (step.note = note));
     close("✓");
     return result;
   } catch (error) {
-    close("✗");
+    close(shown.has(error) ? "–" : "✗");
+    shown.add(error);
     throw error;
   }
 }
@@ -124,6 +131,8 @@ function seconds({ startedMs }: Step): string {
 }
 
 type Paint = Readonly<Record<"green" | "red" | "dim", (text: string) => string>>;
+
+const colourOf = { "✓": "green", "✗": "red", "–": "dim" } as const;
 
 const colours: Paint = {
   green: (text) => `\x1b[32m${text}\x1b[39m`,

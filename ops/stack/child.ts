@@ -96,14 +96,14 @@ export async function startChild(folder: Folder, spec: ChildSpec): Promise<Child
 export async function runToEnd(
   folder: Folder,
   spec: ChildSpec,
-  failure: { readonly message: string; readonly next: string },
+  failure: { readonly message: string; readonly next?: string },
   signal: AbortSignal,
 ): Promise<string> {
   const child = await startChild(folder, spec);
   const { code, how } = await endedOrAborted(child, signal);
   if (code === 0) return child.output();
   throw new SetupError(`${failure.message} (${how}).`, {
-    next: `${failure.next} The whole log: ${child.logFile}`,
+    next: [failure.next ?? [], `The whole log: ${child.logFile}`].flat().join("\n"),
     evidence: lastLines(child.output()),
   });
 }

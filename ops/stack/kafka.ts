@@ -118,7 +118,7 @@ async function format(folder: Folder, options: KafkaOptions, signal: AbortSignal
   await runToEnd(
     folder,
     processOf(folder, options, "kafka-format", [...tool, ...args]),
-    { message: "Kafka could not make its data folder", next: "" },
+    { message: "Kafka could not make its data folder" },
     signal,
   );
   renameSync(half, join(folder.data, "kafka"));

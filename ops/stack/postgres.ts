@@ -106,7 +106,7 @@ async function initialise(
     ...(keeps === "passing" ? ["--no-sync"] : []),
   ];
   const process = { ...postgresProcess(programs.initdb, args, folder), name: "postgres-init" };
-  const failure = { message: "Postgres could not make its data folder", next: "" };
+  const failure = { message: "Postgres could not make its data folder" };
   await runToEnd(folder, process, failure, signal);
   writeFileSync(join(data, "pg_hba.conf"), "host all all 127.0.0.1/32 scram-sha-256\n");
   await runSql(folder, options, { data, sql: baseSql }, signal);
@@ -171,7 +171,7 @@ async function runSql(
   await runToEnd(
     folder,
     { ...postgresProcess(programs.postgres, args, folder), name: "postgres-init", input: sql },
-    { message: "Postgres could not make its roles and databases", next: "" },
+    { message: "Postgres could not make its roles and databases" },
     signal,
   );
 }
