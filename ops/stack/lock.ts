@@ -54,7 +54,7 @@ function linked(draft: string, lock: string): boolean {
  * Takes away the lock of a process that has ended. Another starter may do the same in this moment, and have
  * its own lock in place already: what was taken away is looked at again, and put back if its holder lives.
  */
-function breakLock(folder: Folder): void {
+export function breakLock(folder: Folder): void {
   const broken = `${folder.lock}.broken-${process.pid}`;
   try {
     renameSync(folder.lock, broken);

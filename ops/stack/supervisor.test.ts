@@ -31,6 +31,7 @@ test("a worker that ends is reported with its last lines, started again, and not
   await endRunning(folder.run, 5_000);
   await kept;
   expect(starts).toBe(2);
+  expect(reports).toHaveLength(1);
 });
 
 test("an end that was expected is not reported", async () => {
