@@ -1,8 +1,10 @@
 import { type AvroSchema, type FieldSchema, shortName } from "../engine/avro-schema.ts";
+import { compileType } from "../engine/avro-type.ts";
+import { messageOf } from "../engine/errors.ts";
 import { byFullName, engineFolder, type Source } from "./sources.ts";
 
-/** Names that mean something to every JavaScript object: as a key they would vanish or do harm. */
-const reserved: readonly string[] = ["__proto__", "constructor", "prototype"];
+/** Names that mean something to every JavaScript object: as a key they would vanish, or be there unasked. */
+const reserved: readonly string[] = ["prototype", ...Object.getOwnPropertyNames(Object.prototype)];
 
 /** What these files break of the rules in `README.md`; each problem begins with the file. */
 export function problemsOf(sources: readonly Source[]): readonly string[] {
@@ -35,6 +37,11 @@ function fileProblems({ folder, kind, schema, json }: Source): readonly string[]
       if (reserved.includes(field.name)) problems.push(`${path}: no field may be ${field.name}`);
     }
   });
+  try {
+    compileType(json);
+  } catch (error) {
+    problems.push(`avsc does not take it: ${messageOf(error)}`);
+  }
   for (const key of reservedKeys(json)) problems.push(`no key may be ${key}, in a default neither`);
   return problems;
 }
@@ -75,7 +82,8 @@ function versionProblems(versions: readonly Source[]): readonly string[] {
     }
   }
   const odd = versions.find((source) => source.kind !== newest.kind);
-  if (odd) problems.push(`${odd.file}: is a ${odd.kind}, but a ${newest.kind} in ${newest.file}`);
+  if (odd)
+    problems.push(`${odd.file}: has the kind ${odd.kind}, but ${newest.file} has ${newest.kind}`);
   return problems;
 }
 
