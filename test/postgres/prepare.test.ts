@@ -4,6 +4,7 @@ import { ownMigrations } from "../../engine/migrations.ts";
 import { openPostgresViews } from "../../engine/postgres-views.ts";
 import type { AnyProjection } from "../../engine/projection.ts";
 import { doing, doingTopics } from "../../engine/testing/doing.ts";
+import { until } from "../until.ts";
 import { freshDatabase, type FreshDatabase } from "./fresh-database.ts";
 
 let database: FreshDatabase;
@@ -60,6 +61,39 @@ describe("preparing a database", () => {
     const both = await Promise.all([database.prepare([things]), database.prepare([things])]);
     const made = both.flat().filter((line) => line.endsWith("made table things_v1"));
     expect(made).toHaveLength(1);
+  });
+
+  /** Until a run waits for a lock. */
+  async function waitingRun(): Promise<void> {
+    const sql = `select pid from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and application_name = $1`;
+    const admin = database.open(database.superuserUrl);
+    await until("a run that waits", async () => {
+      return (await admin.query(sql, ["foldlog migrate"])).count === 1;
+    });
+  }
+
+  test("waits for a run that is under way", async () => {
+    const other = database.open(database.superuserUrl);
+    const lock = "select pg_advisory_xact_lock(hashtextextended('foldlog migrate', 0))";
+    const runs: Promise<readonly string[]>[] = [];
+    await other.transaction("read write", async (session) => {
+      await session.query(lock);
+      runs.push(database.prepare([things]));
+      await waitingRun();
+    });
+    expect(await runs[0]).toContain(`${things.name} v1: made table things_v1`);
+  });
+
+  test("tries again where another database's run has just made the same role", async () => {
+    const other = database.open(database.ownerUrl);
+    const runs: Promise<readonly string[]>[] = [];
+    await other.transaction("read write", async (session) => {
+      await session.query(`create role projector_${things.name} login`);
+      runs.push(database.prepare([things]));
+      await waitingRun();
+    });
+    expect(await runs[0]).toContain(`${things.name} v1: made table things_v1`);
   });
 
   test("is safe when it is done in several databases of one server at once", async () => {

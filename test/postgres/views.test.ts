@@ -65,6 +65,7 @@ describe("a zombie is refused", () => {
     ["behind the stored checkpoint", at(5n), at(4n)],
     ["ahead of it", at(5n), at(6n)],
     ["at the same offset with another version", at(5n, 1), at(5n, 2)],
+    ["at the same offset after another command", at(5n), { ...at(5n), commandOffset: 2n }],
     ["at the same offset before any event", at(5n, 1), at(5n, null)],
     ["that thinks there is none", at(5n), null],
     ["where there is none", null, at(5n)],
