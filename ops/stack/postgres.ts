@@ -148,7 +148,8 @@ async function endForgotten(data: string): Promise<void> {
   const pid = Number(readFileSync(file, "utf8").split("\n")[0]);
   const forgotten = processWith(pid);
   if (forgotten === undefined) return;
-  if (!commandOf(pid).includes(data)) {
+  const command = commandOf(pid);
+  if (!command.includes("postgres") || !command.includes(data)) {
     rmSync(file);
     return;
   }
