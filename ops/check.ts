@@ -39,7 +39,7 @@ const checks: readonly Check[] = [
   },
   {
     name: "Format",
-    command: ["prettier", ".", "--check", "--cache", "--cache-location", `${cache}/prettier`],
+    command: ["prettier", ".", "--check", "--cache"],
   },
 ];
 const sideBySide = 2;

@@ -52,7 +52,8 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const checklist = checklistOn(process.stderr, process.env);
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined); // The terminal was closed.
+  // A terminal that was closed takes no more lines; the stop goes on without them.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   try {
     const flags = flagsOf(process.argv.slice(2));
     if (flags === "help") {
@@ -96,8 +97,9 @@ async function runUntilStopped(
   const startedMs = Date.now();
   const ended = await endRunning(folder.run, stopBudgetMs);
   const killed = ended.filter(({ how }) => how === "killed").map(({ name }) => name);
-  if (killed.length > 0)
+  if (killed.length > 0) {
     checklist.line(`Did not stop in time, and were killed: ${killed.join(", ")}.`);
+  }
   if (ended.length > 0) {
     checklist.line(`Stopped in ${((Date.now() - startedMs) / 1000).toFixed(1)} s.`);
   }

@@ -1,4 +1,5 @@
 import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { Checklist } from "./checklist.ts";
 import { type Child, rotateLogs } from "./child.ts";
 import type { Folder } from "./folder.ts";
@@ -57,7 +58,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const passwords = passwordsFor(folder, [...baseRoles, ...options.roles]);
   const one = new AbortController(); // The first that fails ends the wait for the others.
   const signal = AbortSignal.any([options.signal, one.signal]);
-  rmSync(`${folder.run}/tmp`, { recursive: true, force: true });
+  rmSync(join(folder.run, "tmp"), { recursive: true, force: true });
   rotateLogs(folder, ["postgres", "kafka", "registry"]);
 
   const startDatabaseAndRegistry = async () => [
