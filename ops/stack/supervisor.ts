@@ -45,7 +45,10 @@ export async function keepRunning(
 }
 
 function obituary(child: Child, { how }: Exit, pauseMs: number): string {
-  const lines = lastLines(child.output()).map((line) => `  | ${line}\n`);
   const seconds = (pauseMs / 1000).toFixed(1);
-  return `${child.name} ended (${how}) and is started again in ${seconds} s. Its last lines:\n${lines.join("")}  The whole log: ${child.logFile}`;
+  return [
+    `${child.name} ended (${how}) and is started again in ${seconds} s. Its last lines:`,
+    ...lastLines(child.output()).map((line) => `  | ${line}`),
+    `  The whole log: ${child.logFile}`,
+  ].join("\n");
 }
