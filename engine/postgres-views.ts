@@ -60,7 +60,8 @@ export async function openPostgresViews(
     for (let attempt = 0; ; attempt++) {
       signal.throwIfAborted();
       try {
-        return viewsOf(database, projection, await checkedTables(database, projection, signal));
+        const tables = await checkedTables(database, projection, signal);
+        return viewsOf({ database, projection, tables });
       } catch (error) {
         if (error instanceof FatalError && error.code === "UNAUTHORIZED") throw notLetIn(error);
         if (!(error instanceof TransientError)) throw error;
@@ -126,11 +127,18 @@ async function preparedVersion(
 /** No such table, schema or column, or no right to see it. */
 const missingStates: readonly string[] = ["42P01", "3F000", "42703", "42501"];
 
-function viewsOf(database: Database, projection: AnyProjection, tables: Tables): Views {
+interface Opened {
+  readonly database: Database;
+  readonly projection: AnyProjection;
+  readonly tables: Tables;
+}
+
+function viewsOf(opened: Opened): Views {
+  const { database, projection, tables } = opened;
   return {
     async checkpoint(of, signal) {
       try {
-        return await readCheckpoint(database, projection, of, signal);
+        return await readCheckpoint(opened, of, signal);
       } catch (error) {
         throw error instanceof SqlError ? refused(error, null) : error;
       }
@@ -145,7 +153,7 @@ function viewsOf(database: Database, projection: AnyProjection, tables: Tables):
       try {
         await database.transaction(
           "read write",
-          async (session) => write(session, projection, commit, statements),
+          async (session) => write(session, projection, { commit, statements }),
           signal,
         );
       } catch (error) {
@@ -159,12 +167,16 @@ function viewsOf(database: Database, projection: AnyProjection, tables: Tables):
 
 type TableStatement = RowStatement & { readonly table: string };
 
+interface Batch {
+  readonly commit: ViewCommit;
+  readonly statements: readonly TableStatement[];
+}
+
 /** The checkpoint first: its row is locked, and what a zombie does after it is rolled back. */
 async function write(
   session: Session,
   projection: AnyProjection,
-  commit: ViewCommit,
-  statements: readonly TableStatement[],
+  { commit, statements }: Batch,
 ): Promise<void> {
   const moving = moveCheckpoint(session, projection, commit);
   const writing = statements.map(async ({ sql, values }) => session.query(sql, values));
@@ -226,8 +238,7 @@ const readCheckpointSql = `
   where projection = $1 and version = $2 and topic = $3 and partition = $4`;
 
 async function readCheckpoint(
-  database: Database,
-  { name, version }: AnyProjection,
+  { database, projection: { name, version } }: Opened,
   { topic, partition }: TopicPartition,
   signal: AbortSignal,
 ): Promise<Checkpoint | null> {

@@ -107,22 +107,21 @@ async function prepare(session: Session, options: PrepareOptions): Promise<reado
     revoke all on database ${database} from public;
     revoke all on schema public from public;
     revoke all on schema foldlog from public`);
-  done.push(
-    ...(await prepareRole(session, database, readerRole, options.passwords, readerSettings)),
-  );
+  const roles = { database, passwords: options.passwords };
+  const reader = ident(readerRole);
+  done.push(...(await prepareRole(session, { name: readerRole, settings: readerSettings }, roles)));
   await session.query(`
-    grant usage on schema public, foldlog to ${ident(readerRole)};
-    grant select on foldlog.checkpoints, foldlog.projections to ${ident(readerRole)}`);
+    grant usage on schema public, foldlog to ${reader};
+    grant select on foldlog.checkpoints, foldlog.projections to ${reader}`);
 
   for (const projection of options.projections) {
-    const role = projectorRole(projection.name);
-    done.push(
-      ...(await prepareRole(session, database, role, options.passwords, projectorSettings)),
-    );
+    const name = projectorRole(projection.name);
+    const role = ident(name);
+    done.push(...(await prepareRole(session, { name, settings: projectorSettings }, roles)));
     await session.query(`
-      grant usage on schema public, foldlog to ${ident(role)}; -- Types of columns may be in public.
-      grant select, insert, update on foldlog.checkpoints to ${ident(role)};
-      grant select on foldlog.projections to ${ident(role)}`);
+      grant usage on schema public, foldlog to ${role}; -- Types of columns may be in public.
+      grant select, insert, update on foldlog.checkpoints to ${role};
+      grant select on foldlog.projections to ${role}`);
     done.push(...(await prepareProjection(session, projection)));
   }
   return done;
@@ -142,40 +141,50 @@ const projectorSettings: Readonly<Record<string, string>> = {
   search_path: "pg_catalog",
 };
 
+interface Role {
+  readonly name: string;
+  /** In force whenever it logs in to this database. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+interface RolesOf {
+  /** Quoted. */
+  readonly database: string;
+  readonly passwords: PrepareOptions["passwords"];
+}
+
+const roleSql = `
+  select rolsuper or rolbypassrls or rolcreaterole or rolcreatedb as mighty
+  from pg_roles where rolname = $1`;
+
 async function prepareRole(
   session: Session,
-  database: string,
-  role: string,
-  passwords: Readonly<Record<string, string>>,
-  settings: Readonly<Record<string, string>>,
+  { name, settings }: Role,
+  { database, passwords }: RolesOf,
 ): Promise<readonly string[]> {
-  const { rows } = await session.query(
-    "select rolsuper or rolbypassrls or rolcreaterole or rolcreatedb as mighty from pg_roles where rolname = $1",
-    [role],
-  );
+  const { rows } = await session.query(roleSql, [name]);
   const [existing] = rows;
   if (existing?.["mighty"] === true) {
     throw new FatalError(
       "UNAUTHORIZED",
-      `role "${role}" has rights that a role of Foldlog must not have (superuser, bypassrls, createrole ` +
+      `role "${name}" has rights that a role of Foldlog must not have (superuser, bypassrls, createrole ` +
         "or createdb); take them away, or drop the role",
     );
   }
-  const name = ident(role);
-  if (existing === undefined) await session.query(`create role ${name} login`);
-  const password = Object.hasOwn(passwords, role) ? passwords[role] : undefined;
+  const role = ident(name);
+  if (existing === undefined) await session.query(`create role ${role} login`);
+  const password = Object.hasOwn(passwords, name) ? passwords[name] : undefined;
   if (password !== undefined) {
-    await session.query(`alter role ${name} password ${literal(scramVerifier(role, password))}`);
+    await session.query(`alter role ${role} password ${literal(scramVerifier(name, password))}`);
   }
   for (const [setting, value] of Object.entries(settings)) {
-    await session.query(
-      `alter role ${name} in database ${database} set ${setting} = ${literal(value)}`,
-    );
+    const set = `set ${setting} = ${literal(value)}`;
+    await session.query(`alter role ${role} in database ${database} ${set}`);
   }
-  await session.query(`grant connect on database ${database} to ${name}`);
+  await session.query(`grant connect on database ${database} to ${role}`);
   // Lets the owner act as the role, as the command line does.
-  await session.query(`grant ${name} to current_user`);
-  return existing === undefined ? [`created role ${role}`] : [];
+  await session.query(`grant ${role} to current_user`);
+  return existing === undefined ? [`created role ${name}`] : [];
 }
 
 /**

@@ -32,9 +32,8 @@ export interface ProjectedBatch {
 /** Decodes the records and folds what the projection makes of them, as far as that goes. */
 export function projected(
   { projection, topic, codec }: ProjectedBy,
-  records: readonly LogRecord[],
+  { records, next }: Portion,
   from: Checkpoint | null,
-  nextOffset: bigint,
 ): ProjectedBatch {
   const collector = collect(projection);
   let last: { readonly event: Event; readonly record: LogRecord } | null = null;
@@ -58,7 +57,7 @@ export function projected(
   return {
     changes: collector.changes(),
     checkpoint: {
-      nextOffset: obstacle === null ? nextOffset : obstacle.record.offset,
+      nextOffset: obstacle === null ? next : obstacle.record.offset,
       commandOffset: last === null ? (from?.commandOffset ?? null) : last.event.commandOffset,
       version: last === null ? (from?.version ?? null) : last.event.version,
     },

@@ -53,7 +53,8 @@ export interface Projection<E extends Message, T extends string> {
   readonly topics: readonly Topic[];
   /**
    * Table name → the inside of its `create table (…)`, with its primary key. The table is created as
-   * `<name>_v<version>`; readers see it as the Postgres view `<name>`.
+   * `<name>_v<version>`; readers see it as the Postgres view `<name>`. Types that do not come with Postgres
+   * are named with their schema. A constraint has to hold after each event.
    */
   readonly tables: Readonly<Record<T, string>>;
   /**

@@ -6,7 +6,7 @@ import type { Reader, ReadLimits, Slice, TopicPartition } from "./log.ts";
 import { halves, type Obstacle, portions, type Portion, projected } from "./projected-batch.ts";
 import type { AnyProjection } from "./projection.ts";
 import type { Topic } from "./topic.ts";
-import { type Checkpoint, coordinatesOf, UnapplicableError, type Views } from "./views.ts";
+import { type Checkpoint, UnapplicableError, type Views } from "./views.ts";
 
 export interface ProjectionRun {
   readonly projection: AnyProjection;
@@ -101,9 +101,10 @@ export async function runProjection(
 ): Promise<ProjectionEnd> {
   const { topicPartition, hooks, clock } = run;
   const memory: Memory = { attempts: 0, position: null };
+  const running: Running = { ...run, topic: topicOf(run), signal };
   while (!isAborted(signal)) {
     try {
-      await project(run, memory, signal);
+      await project(running, memory);
     } catch (error) {
       if (isAborted(signal) && error === signal.reason) break;
       if (!(error instanceof TransientError || error instanceof WriterLostError)) throw error;
@@ -113,7 +114,7 @@ export async function runProjection(
       const attempt = memory.attempts;
       memory.attempts += 1;
       hooks.retrying({ topicPartition, attempt, error });
-      await reportAnew(run, memory.position, signal);
+      await reportAnew(running, memory.position);
       await backOff(dependencyBackoff, attempt, clock, signal);
     }
   }
@@ -128,6 +129,11 @@ interface Memory {
   position: Position | null;
 }
 
+interface Running extends ProjectionRun {
+  readonly topic: Topic;
+  readonly signal: AbortSignal;
+}
+
 /** How far a run has come. */
 interface Position {
   /** As stored; `null` before the first commit on this partition. */
@@ -138,27 +144,29 @@ interface Position {
 }
 
 /** From the stored checkpoint to the abort, or to the first trouble. */
-async function project(run: ProjectionRun, memory: Memory, signal: AbortSignal): Promise<void> {
-  let position = await start(run, memory, signal);
-  let ahead = readAhead(run, position.offset, signal);
+async function project(run: Running, memory: Memory): Promise<void> {
+  let position = await start(run, memory);
+  let ahead = readAhead(run, position.offset);
   try {
     for (;;) {
       const slice = await ahead.slice;
-      if (signal.aborted) return;
-      ahead = readAhead(run, slice.next, signal); // While this slice is being committed.
+      if (isAborted(run.signal)) return;
+      ahead = readAhead(run, slice.next); // While this slice is being committed.
 
-      if (slice.next === position.offset) report(run, position, slice.end);
-      for (const portion of portionsOf(run, slice, position)) {
-        const written = await commitAll(run, position, portion, signal);
+      if (slice.next === position.offset) {
+        report(run, position, slice);
+        continue;
+      }
+      for (const portion of portions(slice, run.limits.maxRecords)) {
+        const written = await commitAll(run, position, portion);
         position = written.position;
         memory.attempts = 0;
         memory.position = position;
-        report(run, position, slice.end, written);
-        if (written.obstacle !== null) {
-          await ahead.cancel();
-          await standStill(run, position, written.obstacle, signal);
-          return;
-        }
+        report(run, position, { ...written, end: slice.end });
+        if (written.obstacle === null) continue;
+        await ahead.cancel();
+        await standStill(run, position, written.obstacle);
+        return;
       }
     }
   } finally {
@@ -167,31 +175,32 @@ async function project(run: ProjectionRun, memory: Memory, signal: AbortSignal):
 }
 
 /** Where the view stands and the log begins and ends: the position to go on from. */
-async function start(run: ProjectionRun, memory: Memory, signal: AbortSignal): Promise<Position> {
-  const { topicPartition, projection, reader, views } = run;
+async function start(run: Running, memory: Memory): Promise<Position> {
+  const { topicPartition, projection, reader, views, signal } = run;
   const checkpoint = await views.checkpoint(topicPartition, signal);
   const log = await reader.offsets(topicPartition, signal);
   signal.throwIfAborted();
   const offset = checkpoint?.nextOffset ?? log.start;
 
-  const said = `projection "${projection.name}" has read ${topicPartition.topic}/${topicPartition.partition}`;
+  const { topic, partition } = topicPartition;
+  const said = `projection "${projection.name}" has read ${topic}/${partition} up to ${offset}`;
+  const mend =
+    "Restore the log, or raise the projection's version to fill new tables from what is left";
   if (offset > log.end) {
     throw new FatalError(
       "LOG_TRUNCATED",
-      `${said} up to ${offset}, but the log ends at ${log.end}: it was deleted or recreated. ` +
-        "Restore the log, or raise the projection's version to fill new tables from what is left",
+      `${said}, but the log ends at ${log.end}: it was deleted or recreated. ${mend}`,
     );
   }
   if (offset < log.start) {
     throw new FatalError(
       "OFFSET_OUT_OF_RANGE",
-      `${said} up to ${offset}, but the log begins at ${log.start}: events were deleted before the view ` +
-        "had them. Restore the log, or raise the projection's version to fill new tables from what is left",
+      `${said}, but the log begins at ${log.start}: events are gone that the view never had. ${mend}`,
     );
   }
   const lastEventTime = memory.position?.lastEventTime ?? null;
   memory.position = { checkpoint, offset, lastEventTime };
-  report(run, memory.position, log.end);
+  report(run, memory.position, log);
   return memory.position;
 }
 
@@ -201,15 +210,14 @@ interface ReadAhead {
   cancel(): Promise<void>;
 }
 
-function readAhead(run: ProjectionRun, offset: bigint, signal: AbortSignal): ReadAhead {
+function readAhead({ reader, topicPartition, limits, signal }: Running, offset: bigint): ReadAhead {
   const reading = new AbortController();
   const abort = () => {
     reading.abort();
   };
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort);
-  const from = { ...run.topicPartition, offset };
-  const slice = run.reader.read(from, run.limits, reading.signal);
+  const slice = reader.read({ ...topicPartition, offset }, limits, reading.signal);
   const over = (async () => {
     await Promise.allSettled([slice]); // Where nobody asks for the slice, its error is of no interest.
     signal.removeEventListener("abort", abort);
@@ -223,10 +231,6 @@ function readAhead(run: ProjectionRun, offset: bigint, signal: AbortSignal): Rea
   };
 }
 
-function portionsOf(run: ProjectionRun, slice: Slice, { offset }: Position): readonly Portion[] {
-  return slice.next === offset ? [] : portions(slice, run.limits.maxRecords);
-}
-
 interface Written {
   readonly position: Position;
   readonly events: number;
@@ -238,37 +242,29 @@ interface Written {
  * Commits a portion. Where the view cannot take it, commits its halves in turn, and so comes upon the one
  * event that is to blame, with everything before it committed.
  */
-async function commitAll(
-  run: ProjectionRun,
-  position: Position,
-  portion: Portion,
-  signal: AbortSignal,
-): Promise<Written> {
+async function commitAll(run: Running, position: Position, portion: Portion): Promise<Written> {
   try {
-    return await commit(run, position, portion, signal);
+    return await commit(run, position, portion);
   } catch (error) {
     if (!(error instanceof UnapplicableError)) throw error;
     const parts = halves(portion);
-    if (parts === null) return stuckAt(run, position, portion, error);
-    const left = await commitAll(run, position, parts[0], signal);
+    if (parts === null) return stuckAt(run, position, { portion, cause: error });
+    const left = await commitAll(run, position, parts[0]);
     if (left.obstacle !== null) return left;
-    const right = await commitAll(run, left.position, parts[1], signal);
+    const right = await commitAll(run, left.position, parts[1]);
     return { ...right, events: left.events + right.events, rows: left.rows + right.rows };
   }
 }
 
-async function commit(
-  run: ProjectionRun,
-  position: Position,
-  { records, next }: Portion,
-  signal: AbortSignal,
-): Promise<Written> {
-  const { topicPartition, views, codec } = run;
-  const values = records.map(({ value }) => value);
-  await codec.learn(values, signal);
+async function commit(run: Running, position: Position, portion: Portion): Promise<Written> {
+  const { topicPartition, views, codec, signal } = run;
+  await codec.learn(
+    portion.records.map(({ value }) => value),
+    signal,
+  );
   signal.throwIfAborted();
 
-  const batch = projected({ ...run, topic: topicOf(run) }, records, position.checkpoint, next);
+  const batch = projected(run, portion, position.checkpoint);
   const { changes, checkpoint, events, obstacle } = batch;
   const rows = changes.reduce((sum, table) => sum + table.rows.length, 0);
   if (checkpoint.nextOffset === position.offset) return { position, events, rows, obstacle };
@@ -276,27 +272,20 @@ async function commit(
   const expected = position.checkpoint;
   await views.commit({ topicPartition, expected, next: checkpoint, changes }, signal);
   const lastEventTime = batch.lastEventTime ?? position.lastEventTime;
-  return {
-    position: { checkpoint, offset: checkpoint.nextOffset, lastEventTime },
-    events,
-    rows,
-    obstacle,
-  };
+  const after = { checkpoint, offset: checkpoint.nextOffset, lastEventTime };
+  return { position: after, events, rows, obstacle };
 }
 
 /** A single record that was decoded and applied, and whose rows the view refuses. */
 function stuckAt(
-  run: ProjectionRun,
+  { codec, topic }: Running,
   position: Position,
-  { records: [record] }: Portion,
-  cause: UnapplicableError,
+  { portion, cause }: { readonly portion: Portion; readonly cause: UnapplicableError },
 ): Written {
+  const [record] = portion.records;
   const value = record?.value ?? null;
-  invariant(
-    record !== undefined && value !== null,
-    "a view refuses rows, and only an event makes rows",
-  );
-  const { type } = run.codec.decode(topicOf(run), value);
+  invariant(record !== undefined && value !== null, "only an event makes rows to refuse");
+  const { type } = codec.decode(topic, value);
   return { position, events: 0, rows: 0, obstacle: { record, type, cause } };
 }
 
@@ -310,36 +299,29 @@ function topicOf({ projection, topicPartition }: ProjectionRun): Topic {
 const standStillMs = 5_000;
 
 /** Says that the partition stands still, and from then on only how far it falls behind. */
-async function standStill(
-  run: ProjectionRun,
-  position: Position,
-  { record, type, cause }: Obstacle,
-  signal: AbortSignal,
-): Promise<void> {
-  const { topicPartition, hooks, clock } = run;
+async function standStill(run: Running, position: Position, obstacle: Obstacle): Promise<void> {
+  const { topicPartition, hooks, clock, signal } = run;
+  const { record, type, cause } = obstacle;
   hooks.stopped({
     topicPartition,
     offset: record.offset,
-    coordinates: coordinatesOf(topicPartition, record),
+    coordinates: `${topicPartition.topic}/${topicPartition.partition}/${record.offset}`,
     key: record.key?.toString("utf8") ?? null,
     type,
     cause,
   });
   while (!isAborted(signal)) {
     await clock.sleep(standStillMs, signal);
-    await reportAnew(run, position, signal);
+    await reportAnew(run, position);
   }
 }
 
 /** How far the view has fallen behind the log while it did not move. */
-async function reportAnew(
-  run: ProjectionRun,
-  position: Position | null,
-  signal: AbortSignal,
-): Promise<void> {
+async function reportAnew(run: Running, position: Position | null): Promise<void> {
+  const { reader, topicPartition, signal } = run;
   if (position === null || isAborted(signal)) return;
-  const { end } = await run.reader.offsets(run.topicPartition, signal);
-  if (!isAborted(signal)) report(run, position, end);
+  const log = await reader.offsets(topicPartition, signal);
+  if (!isAborted(signal)) report(run, position, log);
 }
 
 /** As a call, since it changes behind the compiler's back. */
@@ -348,14 +330,14 @@ function isAborted(signal: AbortSignal): boolean {
 }
 
 function report(
-  { topicPartition, clock, hooks }: ProjectionRun,
+  { topicPartition, clock, hooks }: Running,
   { offset, lastEventTime }: Position,
-  seenEnd: bigint,
-  { events, rows }: { readonly events: number; readonly rows: number } = { events: 0, rows: 0 },
+  seen: { readonly end: bigint; readonly events?: number; readonly rows?: number },
 ): void {
-  const end = seenEnd > offset ? seenEnd : offset;
+  const end = seen.end > offset ? seen.end : offset;
   const lagEvents = Number(end - offset);
   const age = lastEventTime === null ? null : Math.max(0, clock.now() - lastEventTime) / 1000;
   const lagSeconds = lagEvents === 0 ? 0 : age;
+  const { events = 0, rows = 0 } = seen;
   hooks.progress({ topicPartition, position: offset, end, lagEvents, lagSeconds, events, rows });
 }

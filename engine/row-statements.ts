@@ -129,9 +129,13 @@ function inputOf(shape: TableShape, { sets, adds, rows }: Group): Input {
   return {
     sql: `unnest(${arrays.join(", ")}) as i (${names.join(", ")})`,
     values: [
-      ...shape.keys.map((column, i) => rows.map(({ key }) => keyText(shape, column, key, i))),
+      ...shape.keys.map((column, i) =>
+        rows.map(({ key }) => text({ shape, column, key, value: keyPart(shape, key, i) })),
+      ),
       ...setColumns.map((column) =>
-        rows.map(({ key, sets: values }) => valueText(shape, column, key, values.get(column.name))),
+        rows.map(({ key, sets: values }) => {
+          return text({ shape, column, key, value: values.get(column.name) ?? null });
+        }),
       ),
       ...adds.map((name) => rows.map((row) => String(row.adds.get(name)))),
     ],
@@ -245,35 +249,31 @@ function columnOf(shape: TableShape, name: string, use: "set" | "added to" = "se
   return column;
 }
 
-function keyText(
-  shape: TableShape,
-  column: Column,
-  key: readonly KeyPart[],
-  index: number,
-): string | null {
-  if (key.length !== shape.keys.length) {
-    const names = shape.keys.map(({ name }) => name).join(", ");
-    throw new UnapplicableError(
-      `table "${shape.table}": the key ${JSON.stringify(key)} is not one of (${names})`,
-      { table: shape.table, key },
-    );
-  }
-  return valueText(shape, column, key, key[index]);
+function keyPart(shape: TableShape, key: readonly KeyPart[], index: number): KeyPart {
+  const part = key[index];
+  if (key.length === shape.keys.length && part !== undefined) return part;
+  const names = shape.keys.map(({ name }) => name).join(", ");
+  throw new UnapplicableError(
+    `table "${shape.table}": the key ${JSON.stringify(key)} is not one of (${names})`,
+    { table: shape.table, key },
+  );
+}
+
+interface Cell {
+  readonly shape: TableShape;
+  readonly column: Column;
+  readonly key: readonly KeyPart[];
+  readonly value: StoredValue;
 }
 
 /** The value as Postgres reads it. Its text is sent, so that no number goes through a float on the way. */
-function valueText(
-  shape: TableShape,
-  column: Column,
-  key: readonly KeyPart[],
-  value: StoredValue | undefined,
-): string | null {
-  if (value === null || value === undefined) return null;
+function text({ shape: { table }, column, key, value }: Cell): string | null {
+  if (value === null) return null;
   if (!fits(column.kind, value)) {
     const got = value instanceof Date ? "a Date" : `a ${typeof value}`;
     throw new UnapplicableError(
-      `table "${shape.table}": column "${column.name}" is ${column.type} and does not take ${got}`,
-      { table: shape.table, key },
+      `table "${table}": column "${column.name}" is ${column.type} and does not take ${got}`,
+      { table, key },
     );
   }
   return value instanceof Date ? value.toISOString() : String(value);

@@ -1,4 +1,4 @@
-import type { LogRecord, TopicPartition } from "./log.ts";
+import type { TopicPartition } from "./log.ts";
 import type { Changes, KeyPart } from "./rows.ts";
 
 /**
@@ -72,9 +72,4 @@ export function sameCheckpoint(a: Checkpoint | null, b: Checkpoint | null): bool
   return (
     a.nextOffset === b.nextOffset && a.commandOffset === b.commandOffset && a.version === b.version
   );
-}
-
-/** Where an event stands in the log, for messages: `bank.account.events/3/1042`. */
-export function coordinatesOf(of: TopicPartition, record: Pick<LogRecord, "offset">): string {
-  return `${of.topic}/${of.partition}/${record.offset}`;
 }

@@ -318,6 +318,16 @@ describe("what Postgres refuses is named by table, row and cause", () => {
     expect(await view.things()).toEqual(before);
   });
 
+  test("a constraint that is checked at the COMMIT", async () => {
+    const error = await view.refusal((rows) => {
+      rows.pairs.insert([1, "a"], { n: 1, note: "same" });
+      rows.pairs.insert([2, "a"], { n: 1, note: "same" });
+    });
+    expect(error).toMatchObject({ table: "pairs", key: null, sqlState: "23505" });
+    expect((await view.admin.query("select from pairs")).count).toBe(0);
+    await view.write(); // The connection is of use, the checkpoint where it was.
+  });
+
   test("the key is named where one row is to blame, and none where it is one of several", async () => {
     expect(
       await view.refusal((r) => {

@@ -54,7 +54,7 @@ const tables = {
     a    text,
     b    bigint,
     n    bigint not null,
-    note text,
+    note text unique deferrable initially deferred,
     primary key (b, a)`,
 };
 
