@@ -52,18 +52,7 @@ export async function doingLog<T extends string>(clock: Clock): Promise<DoingLog
       ],
       timestamp: clock.now(),
     };
-    switch ("broken" in event ? event.broken : null) {
-      case null:
-        return sound;
-      case "value":
-        return { ...sound, value: Buffer.from("?") };
-      case "key":
-        return { ...sound, key: "no version" };
-      case "headers":
-        return { ...sound, headers: [] };
-      case "tombstone":
-        return { ...sound, value: null };
-    }
+    return "broken" in event ? spoiled(sound, event.broken) : sound;
   };
 
   return {
@@ -99,3 +88,16 @@ export async function doingLog<T extends string>(clock: Clock): Promise<DoingLog
 
 /** The id of a producer that never gets to commit. */
 const aborting = "aborting";
+
+function spoiled(record: OutRecord, part: "value" | "key" | "headers" | "tombstone"): OutRecord {
+  switch (part) {
+    case "value":
+      return { ...record, value: Buffer.from("?") };
+    case "key":
+      return { ...record, key: "no version" };
+    case "headers":
+      return { ...record, headers: [] };
+    case "tombstone":
+      return { ...record, value: null };
+  }
+}
