@@ -30,5 +30,6 @@ export async function backOff(
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<void> {
-  await clock.sleep(delayMs(backoff, attempt, () => clock.random()), signal);
+  const waitMs = delayMs(backoff, attempt, () => clock.random());
+  await clock.sleep(waitMs, ...(signal ? [signal] : []));
 }

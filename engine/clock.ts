@@ -2,27 +2,30 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** Resolves after `durationMs`, or as soon as `signal` aborts: it never rejects. */
-  sleep(durationMs: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves after `durationMs`, or as soon as one of `signals` aborts: it never rejects. */
+  sleep(durationMs: number, ...signals: readonly AbortSignal[]): Promise<void>;
   /** A number in [0, 1). */
   random(): number;
 }
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  sleep: (durationMs, signal) =>
+  // Listeners are taken off by hand: `AbortSignal.any` over a signal that lives long keeps every one made.
+  sleep: (durationMs, ...signals) =>
     new Promise((resolve) => {
-      if (signal?.aborted) {
-        resolve();
-        return;
-      }
-      const done = () => {
+      const wake = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", done);
+        for (const signal of signals) signal.removeEventListener("abort", wake);
         resolve();
       };
-      const timer = setTimeout(done, durationMs);
-      signal?.addEventListener("abort", done);
+      const timer = setTimeout(wake, durationMs);
+      for (const signal of signals) signal.addEventListener("abort", wake);
+      if (signals.some(({ aborted }) => aborted)) wake();
     }),
   random: () => Math.random(),
 };
+
+/** As a call, since it changes behind the compiler's back. */
+export function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted;
+}

@@ -19,7 +19,6 @@ export type PoisonCode =
   | "KEY_MISMATCH" // The key is not the aggregate id in the payload.
   | "INVALID_AGGREGATE_ID"
   | "INVALID_COMMAND_ID"
-  | "INVALID_EXPECTED_VERSION"
   | "WRONG_PARTITION" // A client with another hash than murmur2.
   | "DECIDER_THREW" // A fault in the author's decide or evolve.
   | "INVALID_EVENT"; // The decider accepted with an event or a state that its schema cannot hold.

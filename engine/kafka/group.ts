@@ -184,7 +184,7 @@ export class KafkaMembership implements Membership {
     for (let failures = 0; ;) {
       this.early = new AbortController();
       const wait = failures > 0 ? delayMs(brokerBackoff, failures, Math.random) : heartbeatMs;
-      await systemClock.sleep(wait, AbortSignal.any([this.early.signal, this.left.signal]));
+      await systemClock.sleep(wait, this.early.signal, this.left.signal);
       if (this.left.signal.aborted) return;
       try {
         await this.heartbeat();

@@ -27,9 +27,9 @@ export function jumpingClock(seed = 1): Clock {
   return {
     now: () => now,
     random: chance,
-    sleep: async (durationMs, signal) =>
+    sleep: async (durationMs, ...signals) =>
       new Promise((resolve) => {
-        if (signal?.aborted) {
+        if (signals.some(({ aborted }) => aborted)) {
           resolve();
           return;
         }
@@ -38,12 +38,12 @@ export function jumpingClock(seed = 1): Clock {
           order: order++,
           wake: () => {
             sleepers.delete(sleeper);
-            signal?.removeEventListener("abort", sleeper.wake);
+            for (const signal of signals) signal.removeEventListener("abort", sleeper.wake);
             resolve();
           },
         };
         sleepers.add(sleeper);
-        signal?.addEventListener("abort", sleeper.wake);
+        for (const signal of signals) signal.addEventListener("abort", sleeper.wake);
         if (!turning) {
           turning = true;
           setImmediate(turn);

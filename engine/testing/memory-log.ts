@@ -69,16 +69,25 @@ interface Coordinated {
  * retention, groups. It is evidence only because it passes the same contract as a broker does.
  */
 export class MemoryLog implements Log {
-  private readonly topics = new Map<string, MemoryTopic>();
-  private readonly coordinated = new Map<string, Coordinated>();
-  private readonly groupOffsets = new Map<string, bigint>();
-  private readonly groups = new Map<string, MemoryGroup>();
+  private readonly topics: Map<string, MemoryTopic>;
+  private readonly coordinated: Map<string, Coordinated>;
+  private readonly groupOffsets: Map<string, bigint>;
+  private readonly groups: Map<string, MemoryGroup>;
   private readonly clock: Clock;
   private readonly network: Network;
 
-  constructor({ clock = systemClock, network = reliable }: MemoryLogOptions = {}) {
+  constructor({ clock = systemClock, network = reliable }: MemoryLogOptions = {}, of?: MemoryLog) {
     this.clock = clock;
     this.network = network;
+    this.topics = of?.topics ?? new Map();
+    this.coordinated = of?.coordinated ?? new Map();
+    this.groupOffsets = of?.groupOffsets ?? new Map();
+    this.groups = of?.groups ?? new Map();
+  }
+
+  /** The same log, reached over another network: as by another process. */
+  via(network: Network): MemoryLog {
+    return new MemoryLog({ clock: this.clock, network }, this);
   }
 
   async clusterId(): Promise<string> {
@@ -175,6 +184,13 @@ export class MemoryLog implements Log {
   /** What the cleaner does: of each key only the last committed record stays; offsets keep their gaps. */
   compact(of: TopicPartition): void {
     this.partition(of).compact();
+  }
+
+  /** What an operator, or a week of idleness, does to a group's offsets. */
+  deleteOffsets(group: string): void {
+    for (const key of this.groupOffsets.keys()) {
+      if (key.startsWith(`${group} `)) this.groupOffsets.delete(key);
+    }
   }
 
   /** What retention does: everything before `offset` is gone. */

@@ -99,7 +99,7 @@ export class MemoryPartition {
     this.waiting.push(() => {
       enough.abort();
     });
-    await clock.sleep(maxWaitMs, AbortSignal.any([signal, enough.signal]));
+    await clock.sleep(maxWaitMs, signal, enough.signal);
   }
 
   private push(entry: Entry): bigint {

@@ -1,0 +1,97 @@
+/**
+ * The local store: a cache of what a worker has folded, with a checkpoint, so that a kill costs it the tail
+ * of the log and never all of it. It is never the truth: a store that is lost, copied, shared or old is
+ * found out, and then folded anew.
+ */
+
+/** The port: an ordered map of bytes with one compare-and-set. `lmdb-store.ts` implements it on disk. */
+export interface Store {
+  /** What `replace` has last written, or `null` where the store is empty. */
+  checkpoint(): Buffer | null;
+  get(key: string): Buffer | null;
+  /** The entries from `from` on, while their keys begin with `prefix`, in order. */
+  range(prefix: string, from: string): Iterable<readonly [key: string, value: Buffer]>;
+  /**
+   * In one store transaction: compares the stored checkpoint with `expected`, byte by byte, and where they
+   * are equal writes `changes` (`null` deletes) and the checkpoint `next`.
+   * @returns whether they were equal; if not, another writer has the store, and nothing is written
+   */
+  replace(
+    expected: Buffer | null,
+    next: Buffer,
+    changes: ReadonlyMap<string, Buffer | null>,
+  ): boolean;
+  /** Empties the store. */
+  clear(): void;
+  close(): Promise<void>;
+}
+
+/** Opens the store of one worker and partition. */
+export type OpenStore = (name: string) => Promise<Store>;
+
+/**
+ * A part of the store under one prefix, with the changes that are not written yet in front of it.
+ */
+export class Section {
+  private readonly store: Store;
+  private readonly prefix: string;
+  private readonly puts = new Map<string, Buffer>();
+  private readonly deletes = new Set<string>();
+  /** No key before this one is left, in the store. */
+  private low: string;
+
+  constructor(store: Store, prefix: string) {
+    this.store = store;
+    this.prefix = prefix;
+    this.low = prefix;
+  }
+
+  get size(): number {
+    return this.puts.size + this.deletes.size;
+  }
+
+  get(name: string): Buffer | null {
+    const key = this.prefix + name;
+    return this.puts.get(key) ?? (this.deletes.has(key) ? null : this.store.get(key));
+  }
+
+  set(name: string, value: Buffer): void {
+    const key = this.prefix + name;
+    if (key < this.low) this.low = key;
+    this.deletes.delete(key);
+    this.puts.set(key, value);
+  }
+
+  delete(name: string): void {
+    const key = this.prefix + name;
+    this.puts.delete(key);
+    this.deletes.add(key);
+  }
+
+  /** The entries in order of their names; new ones must have been set in that order. */
+  *inOrder(): Generator<readonly [name: string, value: Buffer]> {
+    let leading = true;
+    for (const [key, value] of this.store.range(this.prefix, this.low)) {
+      if (this.deletes.has(key)) continue;
+      if (leading) this.low = key;
+      leading = false;
+      yield [key.slice(this.prefix.length), this.puts.get(key) ?? value];
+    }
+    for (const [key, value] of this.puts) {
+      if (this.store.get(key) === null) yield [key.slice(this.prefix.length), value];
+    }
+  }
+
+  first(): readonly [name: string, value: Buffer] | null {
+    for (const entry of this.inOrder()) return entry;
+    return null;
+  }
+
+  /** Moves the unwritten changes into `changes`. */
+  drainInto(changes: Map<string, Buffer | null>): void {
+    for (const key of this.deletes) changes.set(key, null);
+    for (const [key, value] of this.puts) changes.set(key, value);
+    this.puts.clear();
+    this.deletes.clear();
+  }
+}
