@@ -28,10 +28,11 @@ export interface Fault {
   /**
    * `lose-request`: cut the connection instead of passing the request on. `lose-answer`: pass it on, and
    * cut the connection when the answer comes. `swallow-answer`: pass it on and never answer, the
-   * connection staying up. `stall`: hold the request, and all that follow on the connection, for `ms`.
+   * connection staying up. `stall`: hold the request, and all that follow on the connection, `until`
+   * then. `strand`: hold it likewise, and cut the client off at once.
    */
-  readonly does: "lose-request" | "lose-answer" | "swallow-answer" | "stall";
-  readonly ms?: number;
+  readonly does: "lose-request" | "lose-answer" | "swallow-answer" | "stall" | "strand";
+  readonly until?: Promise<unknown>;
 }
 
 export interface KafkaProxy {
@@ -40,17 +41,20 @@ export interface KafkaProxy {
   inject(fault: Fault): void;
   /** How many requests of that API have passed or been hit. */
   seen(api: ApiName): number;
+  /** How many requests of that API the broker has answered, whether or not the client heard of it. */
+  answered(api: ApiName): number;
   close(): Promise<void>;
 }
 
 export async function startKafkaProxy(listenPort: number, brokerPort: number): Promise<KafkaProxy> {
   const faults: Fault[] = [];
-  const counts = new Map<number, number>();
+  const seen = new Counts();
+  const answered = new Counts();
   const open = new Set<Socket>();
 
   const server: Server = createServer((client) => {
     const broker = connect(brokerPort, "127.0.0.1");
-    const doomed = new Map<number, Fault["does"]>();
+    const asked = new Map<number, { readonly key: number; readonly fate: Fault["does"] | null }>();
     let order: Promise<void> = Promise.resolve();
     const cut = () => {
       client.destroy();
@@ -69,24 +73,26 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
     }
     const onRequests = frames((frame) => {
       const key = frame.readInt16BE(4);
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+      seen.add(key);
       const index = faults.findIndex(({ api }) => apiKey[api] === key);
       const [fault] = index < 0 ? [] : faults.splice(index, 1);
       if (fault?.does === "lose-request") {
         cut();
         return;
       }
-      if (fault?.does === "stall") {
-        order = order.then(() => new Promise((resolve) => setTimeout(resolve, fault.ms ?? 0)));
-      } else if (fault) doomed.set(frame.readInt32BE(8), fault.does);
-      order = order.then(() => {
+      asked.set(frame.readInt32BE(8), { key, fate: fault?.does ?? null });
+      order = order.then(async () => {
+        await fault?.until;
         if (!broker.destroyed) broker.write(frame);
       });
+      if (fault?.does === "strand") client.destroy();
     });
     const onAnswers = frames((frame) => {
-      const fate = doomed.get(frame.readInt32BE(4));
-      if (fate === "swallow-answer") return;
-      if (fate === "lose-answer") cut();
+      const request = asked.get(frame.readInt32BE(4));
+      asked.delete(frame.readInt32BE(4));
+      if (request) answered.add(request.key);
+      if (request?.fate === "swallow-answer") return;
+      if (request?.fate === "lose-answer") cut();
       else if (!client.destroyed) client.write(frame);
     });
     client.on("data", onRequests);
@@ -102,12 +108,23 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
     inject: (fault) => {
       faults.push(fault);
     },
-    seen: (api) => counts.get(apiKey[api]) ?? 0,
+    seen: (api) => seen.of(apiKey[api]),
+    answered: (api) => answered.of(apiKey[api]),
     close: async () => {
       for (const socket of open) socket.destroy();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+class Counts {
+  private readonly counts = new Map<number, number>();
+  add(key: number): void {
+    this.counts.set(key, this.of(key) + 1);
+  }
+  of(key: number): number {
+    return this.counts.get(key) ?? 0;
+  }
 }
 
 /** Cuts a stream of bytes into frames, each with its four bytes of length. */
