@@ -39,6 +39,8 @@ export interface KafkaProxy {
   readonly port: number;
   /** Applies to the next request of that API; several faults apply to as many requests, in order. */
   inject(fault: Fault): void;
+  /** Forgets the faults that have hit nothing yet. */
+  heal(): void;
   /** How many requests of that API have passed or been hit. */
   seen(api: ApiName): number;
   /** How many requests of that API the broker has answered, whether or not the client heard of it. */
@@ -107,6 +109,9 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
     port: listenPort,
     inject: (fault) => {
       faults.push(fault);
+    },
+    heal: () => {
+      faults.length = 0;
     },
     seen: (api) => seen.of(apiKey[api]),
     answered: (api) => answered.of(apiKey[api]),
