@@ -4,11 +4,22 @@ import tseslint from "typescript-eslint";
 const only = (regex, message) => ["error", { patterns: [{ regex: `^(?!(${regex})$)`, message }] }];
 
 export default tseslint.config(
-  { ignores: ["dist", ".foldlog", "schemas/generated.ts", "eslint.config.js", "**/*.mjs", "**/*.cjs"] },
+  {
+    ignores: [
+      "dist",
+      ".foldlog",
+      "schemas/generated.ts",
+      "eslint.config.js",
+      "**/*.mjs",
+      "**/*.cjs",
+    ],
+  },
   {
     files: ["**/*.ts"],
     extends: [tseslint.configs.strictTypeChecked],
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: {
+      parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname },
+    },
     rules: {
       "@typescript-eslint/require-await": "off", // An async function may only return a promise.
       "@typescript-eslint/switch-exhaustiveness-check": "error",
@@ -42,7 +53,10 @@ export default tseslint.config(
       ],
       "no-restricted-syntax": [
         "error",
-        { selector: "NewExpression[callee.name='Date'][arguments.length=0]", message: "No clock in the domain" },
+        {
+          selector: "NewExpression[callee.name='Date'][arguments.length=0]",
+          message: "No clock in the domain",
+        },
       ],
     },
   },

@@ -21,7 +21,15 @@ function versionOf(name: string, version: number, fields: readonly object[]) {
 
 function topicOf(name: string, ...records: RecordType[]): Topic {
   const config = {};
-  return { name, kind: "events", partitions: 1, records, compatibility: "FULL_TRANSITIVE", config };
+  return {
+    namespace: "shop",
+    name,
+    kind: "events",
+    partitions: 1,
+    records,
+    compatibility: "FULL_TRANSITIVE",
+    config,
+  };
 }
 
 const title = { name: "title", type: "string" };

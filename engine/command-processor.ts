@@ -56,14 +56,24 @@ export interface CommandHooks {
   opening(reason: "assigned" | "fenced" | "indefinite" | "transient", error: Error | null): void;
   stuck(of: TopicPartition, stuckMs: number): void;
   /** The restore is over and commands are taken. */
-  ready(restore: { readonly fromStore: boolean; readonly tookMs: number; readonly resume: bigint }): void;
+  ready(restore: {
+    readonly fromStore: boolean;
+    readonly tookMs: number;
+    readonly resume: bigint;
+  }): void;
   committed(commit: Committed): void;
+  /** How many commands are in the log and not consumed yet, control records counted; after each batch. */
+  lag(records: number): void;
 }
 
 export interface Committed {
   /** `<command type> <outcome>` → how many. */
   readonly tally: ReadonlyMap<string, number>;
-  readonly deadLetters: number;
+  /** The code of each dead letter. */
+  readonly deadLetterCodes: readonly string[];
+  /** The largest state that it led to, in bytes; 0 where no state changed. */
+  readonly largestState: number;
+  readonly commands: number;
   readonly tookMs: number;
   /** From the append of the oldest command of the batch to its commit; `null` for a batch of none. */
   readonly latencyMs: number | null;
@@ -122,7 +132,11 @@ async function runOnce<S>(
   signal: AbortSignal,
 ): Promise<void> {
   const { log, topics, openStore, partition: number } = partition;
-  const id = transactionalId(`${topics.namespace}.${topics.aggregate}`, topics.commands.name, number);
+  const id = transactionalId(
+    `${topics.namespace}.${topics.aggregate}`,
+    topics.commands.name,
+    number,
+  );
   // 1. Fence: from here on nobody else can write.
   const writer = await log.openWriter({ transactionalId: id });
   let reader: Reader | null = null;
@@ -220,7 +234,11 @@ async function work<S>(
   let storedAt = clock.now();
   try {
     while (!isAborted(signal)) {
-      const batch = await ahead.take(clock, state.unwritten > 0 ? limits.storeDelayMs : idleMs, signal);
+      const batch = await ahead.take(
+        clock,
+        state.unwritten > 0 ? limits.storeDelayMs : idleMs,
+        signal,
+      );
       await codec.learn(
         batch.records.map(({ value }) => value),
         signal,
@@ -236,6 +254,7 @@ async function work<S>(
         hooks.committed(committed(draft, batch, clock.now(), startedAt));
       }
 
+      hooks.lag(Number(ahead.end - state.progress.commands));
       if (state.unwritten > 0 && clock.now() - storedAt >= limits.storeDelayMs) {
         state.write(true, clock.now());
         storedAt = clock.now();
@@ -256,7 +275,9 @@ function committed<S>(draft: Draft<S>, batch: Batch, now: number, startedAt: num
   const [first] = batch.records;
   return {
     tally: draft.tally,
-    deadLetters: draft.deadLetterCount,
+    deadLetterCodes: draft.deadLetterCodes,
+    largestState: draft.largestState,
+    commands: batch.records.length,
     tookMs: now - startedAt,
     latencyMs: first ? now - first.timestamp : null,
     next: batch.next,

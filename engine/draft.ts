@@ -69,6 +69,10 @@ interface Change<S> extends Aggregate<S> {
 export class Draft<S> {
   /** Command type (`unknown` where unread) and outcome → how many, for the metrics of a kept draft. */
   readonly tally = new Map<string, number>();
+  /** The code of each dead letter. */
+  readonly deadLetterCodes: FailureCode[] = [];
+  /** The largest state that a command of this draft led to, in bytes. */
+  largestState = 0;
   private readonly context: DraftContext<S>;
   private readonly state: PartitionState<S>;
   private readonly now: number;
@@ -93,10 +97,6 @@ export class Draft<S> {
     this.state = state;
     this.now = now;
     this.eventTime = Math.max(now, state.progress.lastEventTime);
-  }
-
-  get deadLetterCount(): number {
-    return this.deadLetters.length;
   }
 
   /** How many snapshots the sealed transaction carries. */
@@ -257,6 +257,7 @@ export class Draft<S> {
       if ([bytes, ...values].some(({ length }) => length > maxValueBytes)) {
         return { kind: "failed", code: "TOO_LARGE" };
       }
+      this.largestState = Math.max(this.largestState, bytes.length);
       const firstEvent = this.changes.get(aggregateId)?.firstEvent ?? this.events.length;
       const caused: OutRecord["headers"] = [
         [headers.commandId, command.id],
@@ -299,6 +300,7 @@ export class Draft<S> {
   private bury(record: LogRecord, poison: Poison): void {
     const { topicPartition, topics, worker } = this.context;
     const { code, commandId, aggregateId, type } = poison;
+    this.deadLetterCodes.push(code);
     this.deadLetters.push(deadLetter(record, topicPartition, poison, { dlq: topics.dlq, worker }));
     const key = commandId ?? unidentifiedReplyKey(topicPartition.partition, record.offset);
     const unread = { id: commandId, aggregateId, type, hash: null, issueTime: null };

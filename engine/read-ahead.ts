@@ -23,6 +23,8 @@ export class ReadAhead {
   private readonly limits: BatchLimits;
   private readonly stopped = new AbortController();
   private readonly reading: Promise<void>;
+  /** The end of the log when it was last read. */
+  end: bigint;
   private buffer: LogRecord[] = [];
   private bufferedBytes = 0;
   /** After the last record read. */
@@ -36,6 +38,7 @@ export class ReadAhead {
     this.of = of;
     this.limits = limits;
     this.position = from;
+    this.end = from;
     this.reading = this.readOn();
   }
 
@@ -78,12 +81,17 @@ export class ReadAhead {
           await new Promise<void>((resolve) => (this.wakeReader = resolve));
           continue;
         }
-        const slice = await this.reader.read({ ...this.of, offset: this.position }, this.limits, signal);
+        const slice = await this.reader.read(
+          { ...this.of, offset: this.position },
+          this.limits,
+          signal,
+        );
         for (const record of slice.records) {
           this.buffer.push(record);
           this.bufferedBytes += sizeOf(record);
         }
         this.position = slice.next;
+        if (slice.end > this.end) this.end = slice.end;
         if (slice.records.length > 0) this.wakeTaker.abort();
       }
     } catch (error) {

@@ -93,8 +93,12 @@ export async function storeFitsLog<S>(
   if (!lastEvent) return true;
   if (lastEvent.offset < marks.events.start) return false;
   const of = { topic: topics.events.name, partition };
-  for (let { offset } = lastEvent; offset <= lastEvent.offset; ) {
-    const { records, next } = await reader.read({ ...of, offset }, { ...limits, maxBytes: 1 }, signal);
+  for (let { offset } = lastEvent; offset <= lastEvent.offset;) {
+    const { records, next } = await reader.read(
+      { ...of, offset },
+      { ...limits, maxBytes: 1 },
+      signal,
+    );
     signal.throwIfAborted();
     const [record] = records;
     if (record) return record.offset === lastEvent.offset && String(record.key) === lastEvent.key;
@@ -129,8 +133,16 @@ async function restoreSnapshots<S>(run: Restore<S>, signal: AbortSignal): Promis
   const { progress } = state;
   const from = run.fromStore ? progress.snapshots : marks.snapshots.start;
   let position: Position | null = null;
-  for await (const slice of slices(run, "snapshots", atLeast(from, marks.snapshots.start), signal)) {
-    await codec.learn(slice.records.map(({ value }) => value), signal);
+  for await (const slice of slices(
+    run,
+    "snapshots",
+    atLeast(from, marks.snapshots.start),
+    signal,
+  )) {
+    await codec.learn(
+      slice.records.map(({ value }) => value),
+      signal,
+    );
     for (const record of slice.records) {
       if (record.value === null) continue;
       const key = String(record.key);
@@ -175,7 +187,10 @@ async function restoreEvents<S>(
   const from = atLeast(fromStore ? last : covered, marks.events.start);
   let consumed: bigint | null = null;
   for await (const slice of slices(run, "events", from, signal)) {
-    await run.codec.learn(slice.records.map(({ value }) => value), signal);
+    await run.codec.learn(
+      slice.records.map(({ value }) => value),
+      signal,
+    );
     foldSlice(run, slice.records);
     const record = slice.records.at(-1);
     if (record) {
@@ -235,7 +250,10 @@ async function restoreReplies<S>(
   }
   let consumed: bigint | null = null;
   for await (const slice of slices(run, "replies", atLeast(from, marks.replies.start), signal)) {
-    await codec.learn(slice.records.map(({ value }) => value), signal);
+    await codec.learn(
+      slice.records.map(({ value }) => value),
+      signal,
+    );
     for (const record of slice.records) {
       const reply = read(codec, topics.replies, record).data as unknown as Reply;
       const next = BigInt(reply.commandOffset) + 1n;
@@ -255,7 +273,8 @@ async function restoreReplies<S>(
 function remember<S>(state: PartitionState<S>, record: LogRecord, reply: Reply): void {
   const { outcome, commandId, aggregateId, payloadHash, version, reason, duplicate } = reply;
   if (outcome === "failed" || duplicate) return;
-  if (commandId === null || aggregateId === null || payloadHash === null || version === null) return;
+  if (commandId === null || aggregateId === null || payloadHash === null || version === null)
+    return;
   const answer = {
     outcome,
     version,
@@ -347,7 +366,10 @@ function unreadable(
   why: string,
   cause?: unknown,
 ): FatalError {
-  const where = partition === null ? `${topic.name} at offset ${offset}` : `${topic.name}/${partition}/${offset}`;
+  const where =
+    partition === null
+      ? `${topic.name} at offset ${offset}`
+      : `${topic.name}/${partition}/${offset}`;
   return new FatalError(
     "UNREADABLE_LOG",
     `Today's code cannot read ${where}, which a worker wrote: ${why}. Run the version that wrote it, ` +

@@ -17,14 +17,16 @@ let told: string[] = [];
 const clock: Clock = {
   now: () => nowMs,
   random: () => 0.5,
-  sleep: async (durationMs, signal) => {
+  sleep: async (durationMs, ...signals) => {
     const due = nowMs + durationMs;
-    while (nowMs < due && !signal?.aborted) {
+    while (nowMs < due && !signals.some(({ aborted }) => aborted)) {
       await new Promise<void>((resolve) => {
         sleepers.push(resolve);
-        signal?.addEventListener("abort", () => {
-          resolve();
-        });
+        for (const signal of signals) {
+          signal.addEventListener("abort", () => {
+            resolve();
+          });
+        }
       });
     }
   },

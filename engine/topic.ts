@@ -24,6 +24,8 @@ export type TopicKind = "commands" | "events" | "snapshots" | "replies" | "dlq";
 export type Compatibility = "FULL_TRANSITIVE" | "NONE";
 
 export interface Topic {
+  readonly namespace: string;
+  /** `<namespace>.<aggregate>.<kind>` */
   readonly name: string;
   readonly kind: TopicKind;
   readonly partitions: number;
@@ -76,6 +78,7 @@ export function aggregateTopics(of: AggregateDeclaration): AggregateTopics {
     config: Readonly<Record<string, string>>,
     compatibility: Compatibility = "FULL_TRANSITIVE",
   ): Topic => ({
+    namespace: of.namespace,
     name: `${of.namespace}.${of.aggregate}.${kind}`,
     kind,
     partitions: of.partitions,

@@ -43,6 +43,7 @@ function recordType(name: string, ...versions: readonly (readonly object[])[]): 
 function topicOf(records: readonly RecordType[], change: Partial<Topic> = {}): Topic {
   const compatibility = "FULL_TRANSITIVE";
   return {
+    namespace: "test",
     name: "t",
     kind: "events",
     partitions: 1,

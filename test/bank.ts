@@ -132,6 +132,7 @@ export function processPartition(run: BankRun, partition: number): RunningPartit
         committed: (commit) => {
           next = commit.next;
         },
+        lag: () => undefined,
       },
     },
     stopping.signal,

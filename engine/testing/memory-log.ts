@@ -79,10 +79,10 @@ export class MemoryLog implements Log {
   constructor({ clock = systemClock, network = reliable }: MemoryLogOptions = {}, of?: MemoryLog) {
     this.clock = clock;
     this.network = network;
-    this.topics = of?.topics ?? new Map();
-    this.coordinated = of?.coordinated ?? new Map();
-    this.groupOffsets = of?.groupOffsets ?? new Map();
-    this.groups = of?.groups ?? new Map();
+    this.topics = of?.topics ?? new Map<string, MemoryTopic>();
+    this.coordinated = of?.coordinated ?? new Map<string, Coordinated>();
+    this.groupOffsets = of?.groupOffsets ?? new Map<string, bigint>();
+    this.groups = of?.groups ?? new Map<string, MemoryGroup>();
   }
 
   /** The same log, reached over another network: as by another process. */

@@ -25,7 +25,9 @@ export const account: Decider<AccountState, AccountCommand, AccountEvent, Accoun
     }
     if (status !== "open") return reject("NotOpen");
     if (type === "CloseAccount") {
-      return balanceCents === 0 ? accept({ type: "AccountClosed", data: {} }) : reject("BalanceNotZero");
+      return balanceCents === 0
+        ? accept({ type: "AccountClosed", data: {} })
+        : reject("BalanceNotZero");
     }
 
     const { amountCents, reference } = data;

@@ -21,7 +21,12 @@ export const balances: Projection<AccountEvent, "balances"> = {
     const seen = { version, updated_at: time };
     switch (type) {
       case "AccountOpened":
-        balances.insert(aggregateId, { owner: data.owner, status: "open", balance_cents: 0, ...seen });
+        balances.insert(aggregateId, {
+          owner: data.owner,
+          status: "open",
+          balance_cents: 0,
+          ...seen,
+        });
         break;
       case "FundsDeposited":
         balances.add(aggregateId, { balance_cents: data.amountCents }, seen);

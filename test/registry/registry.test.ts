@@ -42,7 +42,15 @@ function topicOf(name: string, ...versions: readonly (readonly object[])[]): Top
     versions: all as unknown as RecordType["versions"],
   };
   const compatibility = "FULL_TRANSITIVE";
-  return { name, kind: "events", partitions: 1, records: [record], compatibility, config: {} };
+  return {
+    namespace: "test",
+    name,
+    kind: "events",
+    partitions: 1,
+    records: [record],
+    compatibility,
+    config: {},
+  };
 }
 
 function subjectOf(name: string): string {

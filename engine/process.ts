@@ -1,0 +1,86 @@
+import { readFileSync } from "node:fs";
+import { ConfigError, loadConfig, type SettingName } from "./config.ts";
+import { FatalError, messageOf } from "./errors.ts";
+import type { Upcasts } from "./upcast.ts";
+import { runWorkers, type Worker } from "./worker.ts";
+
+/** The life of a process that runs workers: settings, signals, exit codes. */
+
+export interface ProcessOptions {
+  readonly workers: Readonly<Record<string, Worker>>;
+  readonly upcasts?: Upcasts;
+  /** How this program is called, for its usage text. */
+  readonly program: string;
+  /** The names of workers; from the command line where left out. */
+  readonly names?: readonly string[];
+}
+
+/** After so long a drain that hangs is cut off; the next start restores from the log. */
+const drainMs = 10_000;
+
+/**
+ * Runs the workers that the command line names until SIGTERM or SIGINT, then exits: 0 in good order, 1 after a
+ * fatal error or a drain that did not end, 2 for wrong usage or settings. A second signal ends it at once.
+ */
+export async function runFromCommandLine(options: ProcessOptions): Promise<never> {
+  process.exit(await exitCode(options));
+}
+
+async function exitCode({ workers, upcasts, program, names }: ProcessOptions): Promise<number> {
+  const chosen = names ?? process.argv.slice(2);
+  const all = Object.keys(workers);
+  const unknown = chosen.filter((name) => !Object.hasOwn(workers, name));
+  if (chosen.length === 0 || unknown.length > 0) {
+    const wrong = unknown.length > 0 ? `There is no worker ${unknown.join(", ")}.\n` : "";
+    process.stderr.write(`${wrong}Usage: ${program} WORKER…\nThe workers are ${all.join(", ")}.\n`);
+    return 2;
+  }
+  const running = Object.fromEntries(chosen.map((name) => [name, workers[name] as Worker]));
+  const needed: SettingName[] = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL"];
+  if (Object.values(running).some(({ kind }) => kind === "projector")) needed.push("DATABASE_URL");
+
+  const stop = new AbortController();
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(1);
+    stop.abort();
+    setTimeout(() => {
+      process.stderr.write(`The drain did not end within ${drainMs / 1000} s: exiting.\n`);
+      process.exit(1);
+    }, drainMs).unref();
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+  try {
+    const config = loadConfig(process.env, needed);
+    await runWorkers(
+      { workers: running, config, version: version(), ...(upcasts && { upcasts }) },
+      stop.signal,
+    );
+    return 0;
+  } catch (error) {
+    process.stderr.write(`${explain(error)}\n`);
+    return error instanceof ConfigError ? 2 : 1;
+  }
+}
+
+/** What, why and what to do; the stack only of what nobody foresaw. */
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  if (error instanceof FatalError) return `${error.code}: ${error.message}`;
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
+}
+
+/** The version in the package that this file belongs to. */
+export function version(): string {
+  for (const path of ["../package.json", "../../package.json"]) {
+    try {
+      const found = JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")) as {
+        version: string;
+      };
+      return found.version;
+    } catch {
+      // Compiled files lie one folder deeper.
+    }
+  }
+  return "unknown";
+}

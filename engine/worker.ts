@@ -1,0 +1,395 @@
+import { type Logger, pino } from "pino";
+import { runAssigned } from "./assignment.ts";
+import { openCodec } from "./avro.ts";
+import { backOff, dependencyBackoff } from "./backoff.ts";
+import { systemClock } from "./clock.ts";
+import type { Codec } from "./codec.ts";
+import { type CommandHooks, commandLimits, processCommands } from "./command-processor.ts";
+import { type Config, printable } from "./config.ts";
+import type { Decider, Message } from "./decider.ts";
+import { FatalError, TransientError } from "./errors.ts";
+import { Health, serveHealth } from "./health.ts";
+import { kafkaLog } from "./kafka/kafka-log.ts";
+import { lmdbStores } from "./lmdb-store.ts";
+import type { Log, Membership, TopicPartition } from "./log.ts";
+import { type Metrics, openMetrics } from "./metrics.ts";
+import { openPostgresViews } from "./postgres-views.ts";
+import type { AnyProjection, Projection } from "./projection.ts";
+import { type ProjectionHooks, projectionLimits, runProjection } from "./projector.ts";
+import { openRegistry } from "./registry.ts";
+import { readSchemaIds } from "./schema-ids.ts";
+import { checkTopics } from "./topic-check.ts";
+import type { AggregateTopics, Topic } from "./topic.ts";
+import type { Upcasts } from "./upcast.ts";
+
+/** One process: puts adapters and loops together, and tells what they do. The only place that knows both. */
+
+export interface CommandWorker {
+  readonly kind: "command-processor";
+  readonly decider: Decider<object, Message, Message, string>;
+  readonly topics: AggregateTopics;
+}
+
+export interface ProjectionWorker {
+  readonly kind: "projector";
+  readonly projection: AnyProjection;
+}
+
+export type Worker = CommandWorker | ProjectionWorker;
+
+/** A worker that decides the commands of one aggregate. */
+export function commandProcessor<
+  S extends object,
+  C extends Message,
+  E extends Message,
+  R extends string,
+>(decider: Decider<S, C, E, R>, topics: AggregateTopics): CommandWorker {
+  return {
+    kind: "command-processor",
+    decider,
+    topics,
+  };
+}
+
+/** A worker that keeps one view. */
+export function projector<E extends Message, T extends string>(
+  projection: Projection<E, T>,
+): ProjectionWorker {
+  return { kind: "projector", projection };
+}
+
+export interface RunOptions {
+  /** The workers to run, by the name that logs and metrics know them by. */
+  readonly workers: Readonly<Record<string, Worker>>;
+  readonly config: Config;
+  readonly upcasts?: Upcasts;
+  readonly version: string;
+  readonly logger?: Logger;
+}
+
+interface Context {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly config: Config;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly health: Health;
+}
+
+/**
+ * Runs workers until `signal` aborts, then lets each finish its batch. Waits for a broker, a registry or a
+ * database that is away.
+ * @throws FatalError where this process must not go on
+ */
+export async function runWorkers(options: RunOptions, signal: AbortSignal): Promise<void> {
+  const { workers, config, version } = options;
+  const logger = options.logger ?? pino({ level: config.logLevel });
+  const metrics = openMetrics(version);
+  const healths = Object.keys(workers).map((name) => new Health(name, metrics));
+  const server = await serveHealth(config.metrics, healths, metrics);
+  logger.info({ ...printable(process.env), port: server.port }, "started");
+
+  const log = kafkaLog(config.kafka);
+  // One worker's fatal error ends them all: the process is what is restarted.
+  const ending = new AbortController();
+  const end = () => {
+    ending.abort();
+  };
+  signal.addEventListener("abort", end);
+  try {
+    const topics = Object.values(workers).flatMap(topicsOf);
+    const check = () => checkTopics(log, topics, config.replicationFactor);
+    await patiently(check, "the broker", logger, ending.signal);
+    const codec = await openCodecFor(topics, { ...options, metrics, logger }, ending.signal);
+    const runs = Object.entries(workers).map(async ([name, worker], i) => {
+      const health = healths[i] as Health;
+      const context = {
+        log,
+        codec,
+        config,
+        metrics,
+        health,
+        logger: logger.child({ worker: name }),
+      };
+      try {
+        await runWorker(name, worker, context, ending.signal);
+      } finally {
+        end();
+      }
+    });
+    const results = await Promise.allSettled(runs);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  } catch (error) {
+    if (!signal.aborted || error instanceof FatalError) throw error;
+  } finally {
+    signal.removeEventListener("abort", end);
+    await log.close();
+    await server.close();
+  }
+  logger.info("stopped");
+}
+
+function topicsOf(worker: Worker): readonly Topic[] {
+  if (worker.kind === "projector") return worker.projection.topics;
+  const { commands, events, snapshots, replies, dlq } = worker.topics;
+  return [commands, events, snapshots, replies, dlq];
+}
+
+function openCodecFor(
+  topics: readonly Topic[],
+  { config, upcasts = {}, metrics, logger }: RunOptions & Pick<Context, "metrics" | "logger">,
+  signal: AbortSignal,
+): Promise<Codec> {
+  const { url, idsFile } = config.registry;
+  const { username, password } = new URL(url);
+  metrics.set("foldlog_registry_up", {}, 1);
+  return openCodec(
+    {
+      registry: openRegistry({
+        url,
+        ...(username !== "" && { user: decodeURIComponent(username) }),
+        ...(password !== "" && { password: decodeURIComponent(password) }),
+        requestTimeoutMs: 5_000,
+      }),
+      topics,
+      upcasts,
+      ...(idsFile !== null && { knownIds: readSchemaIds(idsFile) }),
+      unknownIdWaitMs: config.unknownSchemaWaitMs,
+      clock: systemClock,
+      onRegistry: (state, reason) => {
+        metrics.set("foldlog_registry_up", {}, state === "answers" ? 1 : 0);
+        if (state === "answers") logger.info("the registry answers again");
+        else logger.warn({ reason }, "waiting for the registry");
+      },
+    },
+    signal,
+  );
+}
+
+async function runWorker(
+  name: string,
+  worker: Worker,
+  context: Context,
+  signal: AbortSignal,
+): Promise<void> {
+  if (worker.kind === "command-processor") await runCommands(name, worker, context, signal);
+  else await runViews(name, worker, context, signal);
+}
+
+async function runCommands(
+  name: string,
+  { decider, topics }: CommandWorker,
+  { log, codec, config, metrics, logger, health }: Context,
+  signal: AbortSignal,
+): Promise<void> {
+  const group = `${topics.namespace}.${topics.aggregate}`;
+  const openStore = lmdbStores(config.stateDir);
+  await inGroup(
+    { log, group, topics: [topics.commands.name], health, logger },
+    signal,
+    (membership) => (of, stop) =>
+      processCommands(
+        {
+          decider,
+          topics,
+          partition: of.partition,
+          group,
+          log,
+          codec,
+          openStore,
+          clock: systemClock,
+          confirm: (it) => membership.confirm(it),
+          hooks: commandHooks(name, of, { metrics, logger, health }),
+          limits: commandLimits,
+        },
+        stop,
+      ),
+  );
+}
+
+async function runViews(
+  name: string,
+  { projection }: ProjectionWorker,
+  { log, codec, config, metrics, logger, health }: Context,
+  signal: AbortSignal,
+): Promise<void> {
+  if (config.databaseUrl === null) {
+    throw new FatalError("BROKEN_INVARIANT", "A projector was started without DATABASE_URL");
+  }
+  const waiting = once((error: TransientError) => {
+    logger.warn({ reason: error.message }, "waiting for Postgres");
+  });
+  const views = await openPostgresViews(
+    { url: config.databaseUrl, projection, clock: systemClock, waiting },
+    signal,
+  );
+  const group = `${projection.topics[0]?.namespace ?? ""}.${projection.name}.v${projection.version}`;
+  const topics = projection.topics.map((topic) => topic.name);
+  try {
+    await inGroup(
+      { log, group, topics, health, logger },
+      signal,
+      (membership) => async (topicPartition, stop) => {
+        const reader = await log.openReader();
+        const run = { projection, topicPartition, reader, codec, views, clock: systemClock };
+        const confirm = (it: TopicPartition) => membership.confirm(it);
+        const hooks = projectionHooks(name, topicPartition, { metrics, logger, health });
+        try {
+          return await runProjection({ ...run, confirm, hooks, limits: projectionLimits }, stop);
+        } finally {
+          await reader.close();
+        }
+      },
+    );
+  } finally {
+    await views.close();
+  }
+}
+
+type RunPartition = (of: TopicPartition, signal: AbortSignal) => Promise<"aborted" | "dropped">;
+
+/** Joins the group, runs what it assigns, and leaves it when all has ended. */
+async function inGroup(
+  {
+    log,
+    group,
+    topics,
+    health,
+    logger,
+  }: Pick<Context, "log" | "health" | "logger"> & { group: string; topics: readonly string[] },
+  signal: AbortSignal,
+  runOf: (membership: Membership) => RunPartition,
+): Promise<void> {
+  const membership = await log.join({ group, topics });
+  try {
+    const onAssigned = (partitions: readonly TopicPartition[]) => {
+      health.assigned(partitions.map(keyOf));
+      logger.info({ partitions: partitions.map(keyOf) }, "assigned");
+    };
+    await runAssigned(
+      { membership, clock: systemClock, run: runOf(membership), onAssigned },
+      signal,
+    );
+  } finally {
+    await membership.leave();
+  }
+}
+
+function commandHooks(
+  worker: string,
+  of: TopicPartition,
+  { metrics, logger, health }: Pick<Context, "metrics" | "logger" | "health">,
+): CommandHooks {
+  const key = keyOf(of);
+  const partition = String(of.partition);
+  return {
+    opening: (reason, error) => {
+      if (reason === "assigned") return;
+      metrics.add("foldlog_writer_reopened_total", { worker, reason });
+      health.set(key, "retrying", error?.message ?? reason);
+      logger.warn(
+        { partition: key, reason, error: error?.message },
+        "starting the partition again",
+      );
+    },
+    stuck: (at, stuckMs) => {
+      const labels = { worker, topic: at.topic, partition };
+      metrics.set("foldlog_restore_stuck_seconds", labels, stuckMs / 1000);
+      health.set(key, "opening", `waits for an open transaction on ${keyOf(at)}`);
+    },
+    ready: ({ fromStore, tookMs, resume }) => {
+      const from = fromStore ? "store" : "log";
+      metrics.observe("foldlog_restore_duration_seconds", { worker, from }, tookMs / 1000);
+      health.set(key, "ready");
+      logger.info({ partition: key, from, tookMs, resume: String(resume) }, "ready");
+    },
+    committed: (commit) => {
+      for (const [kind, count] of commit.tally) {
+        const [type = "", outcome = ""] = kind.split(" ");
+        metrics.add("foldlog_commands_total", { worker, type, outcome }, count);
+      }
+      for (const code of commit.deadLetterCodes) {
+        metrics.add("foldlog_dead_letters_total", { worker, code });
+      }
+      const seconds = commit.tookMs / 1000;
+      metrics.observe("foldlog_transaction_duration_seconds", { worker }, seconds);
+      if (commit.commands > 0) {
+        metrics.observe("foldlog_transaction_commands", { worker }, commit.commands);
+      }
+      if (commit.latencyMs !== null) {
+        metrics.observe("foldlog_command_duration_seconds", { worker }, commit.latencyMs / 1000);
+      }
+      if (commit.largestState > 0)
+        metrics.max("foldlog_state_bytes_max", { worker }, commit.largestState);
+    },
+    lag: (records) => {
+      metrics.set("foldlog_command_lag_records", { worker, partition }, records);
+    },
+  };
+}
+
+function projectionHooks(
+  projection: string,
+  of: TopicPartition,
+  { metrics, logger, health }: Pick<Context, "metrics" | "logger" | "health">,
+): ProjectionHooks {
+  const key = keyOf(of);
+  const labels = { projection, topic: of.topic, partition: String(of.partition) };
+  metrics.set("foldlog_projection_stopped", labels, 0);
+  let stopped = false;
+  return {
+    progress: ({ position, lagEvents, lagSeconds, events, rows }) => {
+      if (!stopped && health.set(key, "ready")) {
+        logger.info({ partition: key, position: String(position) }, "ready");
+      }
+      metrics.set("foldlog_projection_position", labels, Number(position));
+      metrics.set("foldlog_projection_lag_events", labels, lagEvents);
+      if (lagSeconds !== null) metrics.set("foldlog_projection_lag_seconds", labels, lagSeconds);
+      metrics.add("foldlog_projection_events_total", { projection }, events);
+      metrics.add("foldlog_projection_rows_total", { projection }, rows);
+    },
+    retrying: ({ error }) => {
+      metrics.add("foldlog_projection_retries_total", { projection });
+      if (!health.set(key, "retrying", error.message)) return;
+      logger.warn({ partition: key, reason: error.message }, "going back to the checkpoint");
+    },
+    stopped: ({ coordinates, key: event, type, cause }) => {
+      stopped = true;
+      metrics.set("foldlog_projection_stopped", labels, 1);
+      health.set(key, "stopped", `at ${coordinates}: ${cause.message}`);
+      const why = cause.message;
+      logger.error({ partition: key, coordinates, event, type, why }, "stopped at an event");
+    },
+  };
+}
+
+/** Waits for what may come back, with one line of log when it begins to. */
+async function patiently<T>(
+  attempt: () => Promise<T>,
+  what: string,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<T> {
+  for (let failures = 0; ; failures++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof TransientError) || signal.aborted) throw error;
+      if (failures === 0) logger.warn({ reason: error.message }, `waiting for ${what}`);
+      await backOff(dependencyBackoff, failures, systemClock, signal);
+    }
+  }
+}
+
+function once<T>(work: (it: T) => void): (it: T) => void {
+  let done = false;
+  return (it) => {
+    if (done) return;
+    done = true;
+    work(it);
+  };
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
