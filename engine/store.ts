@@ -4,7 +4,7 @@
  * found out, and then folded anew.
  */
 
-/** The port: an ordered map of bytes with one compare-and-set. `lmdb-store.ts` implements it on disk. */
+/** The port: an ordered map of bytes with one compare-and-set. `sqlite-store.ts` implements it on disk. */
 export interface Store {
   /** What `replace` has last written, or `null` where the store is empty. */
   checkpoint(): Buffer | null;

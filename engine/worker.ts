@@ -10,7 +10,7 @@ import type { Decider, Message } from "./decider.ts";
 import { FatalError, TransientError } from "./errors.ts";
 import { Health, serveHealth } from "./health.ts";
 import { kafkaLog } from "./kafka/kafka-log.ts";
-import { lmdbStores } from "./lmdb-store.ts";
+import { sqliteStores } from "./sqlite-store.ts";
 import type { Log, Membership, TopicPartition } from "./log.ts";
 import { type Metrics, openMetrics } from "./metrics.ts";
 import { openPostgresViews } from "./postgres-views.ts";
@@ -183,7 +183,7 @@ async function runCommands(
   signal: AbortSignal,
 ): Promise<void> {
   const group = `${topics.namespace}.${topics.aggregate}`;
-  const openStore = lmdbStores(config.stateDir);
+  const openStore = sqliteStores(config.stateDir);
   await inGroup(
     { log, group, topics: [topics.commands.name], health, logger },
     signal,

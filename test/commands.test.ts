@@ -263,6 +263,9 @@ describe("a command id", () => {
   });
 });
 
+const withdraw2 = () => withdraw("2", 500);
+const deposit2 = () => deposit("2", 500);
+
 describe("after a restart", () => {
   const some = async () => {
     await send(open("1"), deposit("2", 500), withdraw("3", 900));
@@ -313,6 +316,75 @@ describe("after a restart", () => {
     await elsewhere.stop();
     expect((await run()).story.at(-1)).toBe("ready from log");
     asExpected();
+  });
+
+  test("the store of another cluster is dropped, even where it would fit", async () => {
+    await some();
+    const twin = new MemoryLog({ clusterId: "twin" }, log);
+    expect((await run({ log: twin })).story.at(-1)).toBe("ready from log");
+    asExpected();
+  });
+
+  test("a store that a restore was still filling is dropped", async () => {
+    await some();
+    const store = await files.open(`${topics.commands.name}/0`);
+    const whole = store.checkpoint();
+    const half = Buffer.from(String(whole).replace('"whole":true', '"whole":false'));
+    expect(store.replace(whole, half, new Map([["sa", null]]))).toBe(true);
+    expect((await run()).story.at(-1)).toBe("ready from log");
+    asExpected();
+  });
+
+  test("the position alone tells what was consumed, where replies and offsets have expired", async () => {
+    await send(open("1"), withdraw("2", 500));
+    await run();
+    const { end } = await (
+      await log.openReader()
+    ).offsets(at("replies"), new AbortController().signal);
+    log.deleteBefore(at("replies"), end);
+    log.deleteOffsets(topics.commands.name);
+    files.delete();
+    await send(deposit("3", 1));
+    await run();
+    expect(answers()).toEqual([["3", "accepted", 2, null]]);
+  });
+
+  test.each([
+    ["the replies tell", ["snapshots"], withdraw2],
+    ["the events tell", ["snapshots", "replies"], deposit2],
+  ] as const)("what was consumed, %s, where snapshots are lost", async (_, lost, last) => {
+    await send(open("1"), last());
+    await run();
+    const reader = await log.openReader();
+    for (const kind of lost) {
+      const { end } = await reader.offsets(at(kind), new AbortController().signal);
+      log.deleteBefore(at(kind), end);
+    }
+    log.deleteOffsets(topics.commands.name);
+    files.delete();
+    await send(deposit("3", 1));
+    const before = replies().length;
+    await run();
+    expect(answers().slice(before)).toMatchObject([["3", "accepted"]]);
+  });
+
+  test("a changed fold does not trust the snapshots of the old one", async () => {
+    const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 1e9, maxPerTransaction: 10 } };
+    await send(open("1"), deposit("2", 500));
+    await run({ limits });
+    await send(withdraw("3", 900)); // Carries the snapshot, and covers what it reflects.
+    await run({ limits });
+    const decider: typeof accountDecider = {
+      ...accountDecider,
+      foldVersion: 2,
+      evolve: (state, event) => {
+        const next = accountDecider.evolve(state, event);
+        return event.type === "AccountOpened" ? { ...next, balanceCents: 1_000 } : next;
+      },
+    };
+    await send(withdraw("4", 1_500));
+    await run({ limits, decider });
+    expect(answers().at(-1)).toEqual(["4", "accepted", 3, null]);
   });
 
   test("a changed fold folds the whole log anew", async () => {

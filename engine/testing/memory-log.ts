@@ -48,6 +48,7 @@ export type Network = <T>(call: Call, handle: () => T) => Promise<T>;
 const reliable: Network = async (_call, handle) => handle();
 
 export interface MemoryLogOptions {
+  readonly clusterId?: string;
   readonly clock?: Clock;
   readonly network?: Network;
 }
@@ -75,8 +76,11 @@ export class MemoryLog implements Log {
   private readonly groups: Map<string, MemoryGroup>;
   private readonly clock: Clock;
   private readonly network: Network;
+  private readonly cluster: string;
 
-  constructor({ clock = systemClock, network = reliable }: MemoryLogOptions = {}, of?: MemoryLog) {
+  constructor(options: MemoryLogOptions = {}, of?: MemoryLog) {
+    const { clock = systemClock, network = reliable, clusterId = "memory" } = options;
+    this.cluster = clusterId;
     this.clock = clock;
     this.network = network;
     this.topics = of?.topics ?? new Map<string, MemoryTopic>();
@@ -87,11 +91,11 @@ export class MemoryLog implements Log {
 
   /** The same log, reached over another network: as by another process. */
   via(network: Network): MemoryLog {
-    return new MemoryLog({ clock: this.clock, network }, this);
+    return new MemoryLog({ clock: this.clock, network, clusterId: this.cluster }, this);
   }
 
   async clusterId(): Promise<string> {
-    return "memory";
+    return this.cluster;
   }
 
   async describeTopic(name: string): Promise<TopicDescription | null> {
