@@ -49,10 +49,12 @@ const javaHashes: readonly (readonly [key: string, hash: number])[] = [
 ];
 
 describe("The partition of an aggregate", () => {
-  test.each(javaHashes)("is the one that Kafka's Java client gives the key %j", (key, hash) => {
-    expect(partitionOf(key, 2 ** 31)).toBe(hash);
-    expect(partitionOf(key, 12)).toBe(hash % 12);
-    expect(partitionOf(key, 50)).toBe(hash % 50);
+  test("is the one that Kafka's Java client gives the key", () => {
+    for (const [key, hash] of javaHashes) {
+      for (const partitions of [12, 50, 2 ** 31]) {
+        expect(partitionOf(key, partitions), key).toBe(hash % partitions);
+      }
+    }
   });
 
   test("is one of those that there are", () => {
@@ -68,12 +70,16 @@ describe("The partition of an aggregate", () => {
 });
 
 describe("An id", () => {
-  test.each(["a", "__proto__", "line\nbreak", "'; drop table", "😀", "@position", "x".repeat(255)])(
+  test.each(["a", "__proto__", "line\nbreak", "'; drop table", "😀", "@position"])(
     "may be %j",
     (id) => {
       expect(isValidId(id)).toBe(true);
     },
   );
+
+  test("may have 255 bytes", () => {
+    expect(isValidId("x".repeat(255))).toBe(true);
+  });
 
   test.each([
     ["of no characters", ""],
@@ -159,7 +165,7 @@ describe("The hash of a payload", () => {
   const deposit = { commandId: "c", issuedAt: 1, accountId: "a", amountCents: 5 };
 
   test("has 16 bytes, and outlives a release", () => {
-    expect(hash("DepositFunds", deposit)).toBe("HASH");
+    expect(hash("DepositFunds", deposit)).toBe("b11d3589f1a6289aeee5bcda5e57b1ed");
   });
 
   test("is the same for another command id, issue time and order of fields", () => {
