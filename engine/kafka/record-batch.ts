@@ -1,5 +1,5 @@
 import { gunzipSync, zstdDecompressSync } from "node:zlib";
-import { FatalError } from "../errors.ts";
+import { FatalError, messageOf } from "../errors.ts";
 import type { Headers, LogRecord, OutRecord } from "../log.ts";
 import { crc32c } from "./crc32c.ts";
 
@@ -30,15 +30,19 @@ export interface RecordBatch {
 }
 
 /**
- * The whole batches in a fetch response, in order; a batch cut off at the end is left out.
- * @throws FatalError `CORRUPT_BATCH` where a checksum fails
+ * The whole batches in a fetch response, in order; a batch cut off at the end is left out, but not the
+ * first: a broker sends that whole, and to go on without it would be to lose what is in it.
+ * @throws FatalError `CORRUPT_BATCH` where a checksum fails. It covers neither the base offset nor the
+ *   leader's epoch, which the broker fills in
  */
 export function decodeBatches(data: Buffer): RecordBatch[] {
   const batches: RecordBatch[] = [];
-  let at = 0;
-  while (at + headerBytes <= data.length) {
-    const end = at + 12 + data.readInt32BE(at + 8);
-    if (end > data.length) break;
+  for (let at = 0; at < data.length;) {
+    const end = at + headerBytes <= data.length ? at + 12 + data.readInt32BE(at + 8) : Infinity;
+    if (end > data.length && at > 0) break;
+    if (end > data.length || end < at + headerBytes) {
+      throw new FatalError("CORRUPT_BATCH", "A batch has another length than it claims.");
+    }
     batches.push(decodeBatch(data, at, end));
     at = end;
   }
@@ -49,16 +53,10 @@ function decodeBatch(data: Buffer, at: number, end: number): RecordBatch {
   const baseOffset = data.readBigInt64BE(at);
   const magic = data.readInt8(at + 16);
   if (magic !== 2) {
-    throw new FatalError(
-      "CORRUPT_BATCH",
-      `The batch at offset ${String(baseOffset)} has format ${magic}; brokers since 4.0 write only 2.`,
-    );
+    throw corrupt(baseOffset, `has format ${magic}; brokers since 4.0 write only 2`);
   }
   if (crc32c(data, at + crcFrom, end) !== data.readUInt32BE(at + 17)) {
-    throw new FatalError(
-      "CORRUPT_BATCH",
-      `The batch at offset ${String(baseOffset)} fails its checksum: the bytes changed on disk or on the way.`,
-    );
+    throw corrupt(baseOffset, "fails its checksum: the bytes changed on disk or on the way");
   }
   const attributes = data.readInt16BE(at + 21);
   const control = (attributes & attribute.control) !== 0;
@@ -70,6 +68,11 @@ function decodeBatch(data: Buffer, at: number, end: number): RecordBatch {
     control: control ? controlType(data, at, end) : null,
     records: () => decodeRecords(data, at, end, attributes),
   };
+}
+
+function corrupt(baseOffset: bigint, how: string, options?: ErrorOptions): FatalError {
+  const message = `The batch at offset ${baseOffset} ${how}.`;
+  return new FatalError("CORRUPT_BATCH", message, options);
 }
 
 /** A control record's key is its version and its type (KIP-98, "Control Messages"). */
@@ -86,25 +89,31 @@ function decodeRecords(data: Buffer, at: number, end: number, attributes: number
   const maxTimestamp = Number(data.readBigInt64BE(at + 35));
   const appendTime = (attributes & attribute.appendTime) !== 0;
   const count = data.readInt32BE(at + 57);
-  const body = decompress(data.subarray(at + headerBytes, end), attributes & attribute.codec);
-  const cursor = new Cursor(body);
-  const records: LogRecord[] = [];
-  for (let i = 0; i < count; i++) {
-    cursor.varint(); // The record's length.
-    cursor.skip(1); // Its attributes, unused.
-    const timestamp = baseTimestamp + cursor.varint();
-    const offset = baseOffset + BigInt(cursor.varint());
-    const key = cursor.bytes();
-    const value = cursor.bytes();
-    records.push({
-      offset,
-      timestamp: appendTime ? maxTimestamp : timestamp,
-      key,
-      value,
-      headers: cursor.headers(),
-    });
+  try {
+    const body = decompress(data.subarray(at + headerBytes, end), attributes & attribute.codec);
+    const cursor = new Cursor(body);
+    const records: LogRecord[] = [];
+    for (let i = 0; i < count; i++) {
+      cursor.varint(); // The record's length.
+      cursor.skip(1); // Its attributes, unused.
+      const timestamp = baseTimestamp + cursor.varint();
+      const offset = baseOffset + BigInt(cursor.varint());
+      const key = cursor.bytes();
+      const value = cursor.bytes();
+      records.push({
+        offset,
+        timestamp: appendTime ? maxTimestamp : timestamp,
+        key,
+        value,
+        headers: cursor.headers(),
+      });
+    }
+    cursor.end();
+    return records;
+  } catch (error) {
+    if (error instanceof FatalError) throw error;
+    throw corrupt(baseOffset, `cannot be decoded: ${messageOf(error)}`, { cause: error });
   }
-  return records;
 }
 
 function decompress(body: Buffer, codec: number): Buffer {
@@ -130,6 +139,13 @@ class Cursor {
 
   skip(bytes: number): void {
     this.at += bytes;
+  }
+
+  /** Asserts that all has been read, and nothing beyond. */
+  end(): void {
+    if (this.at !== this.data.length) {
+      throw new RangeError(`its records end at ${this.at} of ${this.data.length} bytes`);
+    }
   }
 
   varint(): number {
