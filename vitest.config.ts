@@ -8,15 +8,19 @@ export default defineConfig({
           name: "unit",
           include: ["{engine,processors,schemas,topics,ops}/**/*.test.ts", "test/*.test.ts"],
           testTimeout: 10_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: "integration",
-          include: ["test/{broker,postgres,registry,pipeline,cli}/**/*.test.ts"],
+          include: ["test/*/**/*.test.ts"],
           globalSetup: "test/stack.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // One broker, one fault proxy, two cores: one file after the other.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
