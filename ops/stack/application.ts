@@ -38,14 +38,25 @@ export interface Application {
 /** Where everything is, for `.foldlog/env` and for the commands of `ops/cli.ts`. */
 export function addresses({
   stack,
+  folder,
   metricsPort,
-}: Pick<Application, "stack" | "metricsPort">): Readonly<Record<string, string>> {
+}: Pick<Application, "stack" | "folder" | "metricsPort">): Readonly<Record<string, string>> {
   return {
-    KAFKA_BROKERS: stack.brokers,
-    SCHEMA_REGISTRY_URL: stack.registryUrl,
+    ...logAndSchemas({ stack, folder }),
     DATABASE_URL: stack.databaseUrl("foldlog_owner"),
     DATABASE_READ_URL: stack.databaseUrl("foldlog_reader"),
     FOLDLOG_METRICS_URL: `${workerUrl(metricsPort, 0)}/metrics`,
+    FOLDLOG_METRICS_URLS: workers.map((_, i) => `${workerUrl(metricsPort, i)}/metrics`).join(","),
+  };
+}
+
+/** What workers and commands alike need to know of the broker and the registry. */
+function logAndSchemas({ stack, folder }: Pick<Application, "stack" | "folder">) {
+  return {
+    KAFKA_BROKERS: stack.brokers,
+    SCHEMA_REGISTRY_URL: stack.registryUrl,
+    FOLDLOG_REPLICATION_FACTOR: "1", // There is one broker.
+    SCHEMA_IDS_FILE: folder.schemaIds,
   };
 }
 
@@ -139,8 +150,7 @@ function workerSpec(app: Application, name: string, index: number): ChildSpec {
   const { stack, folder, metricsPort } = app;
   const isProjector = projectors.some((projector) => projector === name);
   return nodeSpec(app, name, [fileOf("processors/main.ts"), name], {
-    KAFKA_BROKERS: stack.brokers,
-    SCHEMA_REGISTRY_URL: stack.registryUrl,
+    ...logAndSchemas({ stack, folder }),
     FOLDLOG_METRICS_PORT: String(metricsPort + index),
     FOLDLOG_STATE_DIR: folder.state,
     // Each projector is its own role, which can write its own tables only.

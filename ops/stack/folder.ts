@@ -15,6 +15,8 @@ export interface Folder {
   readonly run: string;
   readonly passwords: string;
   readonly env: string;
+  /** Which schema each id of the registry means. */
+  readonly schemaIds: string;
   readonly lock: string;
 }
 
@@ -32,6 +34,7 @@ export function folderAt(path: string): Folder {
     run: join(dir, "run"),
     passwords: join(dir, "passwords.json"),
     env: join(dir, "env"),
+    schemaIds: join(dir, "schema-ids.json"),
     lock: join(dir, "lock"),
   };
 }

@@ -8,8 +8,9 @@ export type Extent = "data" | "all";
 
 /** The paths of this folder that a reset would remove, those that are there. */
 export function dueForWipe(folder: Folder, extent: Extent): readonly string[] {
-  const { data, state, logs, run, passwords, env, parts, dir } = folder;
-  const due = [data, state, logs, run, passwords, env, ...(extent === "all" ? [parts] : [])];
+  const { data, state, logs, run, passwords, env, schemaIds, parts, dir } = folder;
+  const downloads = extent === "all" ? [parts] : [];
+  const due = [data, state, logs, run, passwords, env, schemaIds, ...downloads];
   const there = new Set(readdirSync(dir).map((name) => join(dir, name)));
   return due.filter((path) => there.has(path));
 }

@@ -11,7 +11,7 @@ import { plural, print, printJson } from "./output.ts";
 import { type Environment, readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json: boolean;
+  readonly json?: true;
 }
 
 const prefix = "FOLDLOG_ROLE_PASSWORD_";
@@ -24,7 +24,7 @@ export function migrateCommand(program: Command): void {
       "Prepares the database: migrations, roles with their rights, and the tables and views of every " +
         "projection, in one transaction. Doing it again changes nothing.",
     )
-    .option("--json", "one JSON object", false)
+    .option("--json", "one JSON object")
     .addHelpText(
       "after",
       `
@@ -38,7 +38,7 @@ Example:
     .action(exitsWith(migrate));
 }
 
-async function migrate({ json }: Options): Promise<ExitCode> {
+async function migrate({ json = false }: Options): Promise<ExitCode> {
   const { config, env } = readSettings(["DATABASE_URL"]);
   const projections = projectionsOf(workers);
   const roles = [readerRole, ...projections.map(({ name }) => projectorRole(name))];

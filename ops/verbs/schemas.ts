@@ -14,19 +14,20 @@ import { plural, print, printJson } from "./output.ts";
 import { type CliSettings, readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json: boolean;
+  readonly json?: true;
 }
 
 export function schemasCommand(program: Command): void {
   const schemas = program
     .command("schemas")
+    .helpCommand(false)
     .summary("compare the registry with the repository, and register what is new")
     .description("Compares the schema registry with schemas/, and registers what is new.");
   schemas
     .command("check")
     .summary("show what register would do")
     .description("Shows what register would do, and whether the registry would refuse anything.")
-    .option("--json", "one JSON object a schema version", false)
+    .option("--json", "one JSON object a schema version")
     .addHelpText("after", helpAfter("schemas check"))
     .action(exitsWith(check));
   schemas
@@ -36,7 +37,7 @@ export function schemasCommand(program: Command): void {
       "Registers every schema version under its subject, with the compatibility level of its topic. " +
         "Registered ones stay as they are.",
     )
-    .option("--json", "one JSON object a schema version", false)
+    .option("--json", "one JSON object a schema version")
     .addHelpText("after", helpAfter("schemas register"))
     .action(exitsWith(register));
 }
@@ -61,7 +62,7 @@ function settings(): CliSettings {
   return readSettings(["SCHEMA_REGISTRY_URL"]);
 }
 
-async function check({ json }: Options): Promise<ExitCode> {
+async function check({ json = false }: Options): Promise<ExitCode> {
   const { config } = settings();
   const rows = await checkAll(optionsOf(config), new AbortController().signal);
   if (json) rows.forEach(printJson);
@@ -70,7 +71,7 @@ async function check({ json }: Options): Promise<ExitCode> {
   return isRefused ? exitCode.conflict : exitCode.ok;
 }
 
-async function register({ json }: Options): Promise<ExitCode> {
+async function register({ json = false }: Options): Promise<ExitCode> {
   const { config } = settings();
   const rows = await registerAll(optionsOf(config), new AbortController().signal);
   if (json) rows.forEach(printJson);

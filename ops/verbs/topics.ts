@@ -10,20 +10,21 @@ import { plural, print, printJson, say } from "./output.ts";
 import { readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json: boolean;
-  readonly yes?: boolean;
+  readonly json?: true;
+  readonly yes?: true;
 }
 
 export function topicsCommand(program: Command): void {
   const topics = program
     .command("topics")
+    .helpCommand(false)
     .summary("compare the broker's topics with the catalog, and mend them")
     .description("Compares the broker's topics with topics/catalog.ts, and mends them.");
   topics
     .command("plan")
     .summary("show what apply would do")
     .description("Shows what apply would do: what is missing, and what differs. Changes nothing.")
-    .option("--json", "one JSON object a topic", false)
+    .option("--json", "one JSON object a topic")
     .addHelpText("after", helpAfter("topics plan"))
     .action(exitsWith(planTopics));
   topics
@@ -33,8 +34,8 @@ export function topicsCommand(program: Command): void {
       "Creates what is missing and sets settings right. Never deletes a topic and never changes the " +
         "number of its partitions.",
     )
-    .option("--yes", "do not ask", false)
-    .option("--json", "one JSON object a topic", false)
+    .option("--yes", "do not ask")
+    .option("--json", "one JSON object a topic")
     .addHelpText("after", helpAfter("topics apply --yes"))
     .action(exitsWith(applyTopics));
 }
@@ -50,7 +51,7 @@ Example:
   npm run -s foldlog -- ${example}`;
 }
 
-async function planTopics({ json }: Options): Promise<ExitCode> {
+async function planTopics({ json = false }: Options): Promise<ExitCode> {
   const { config } = readSettings(["KAFKA_BROKERS"]);
   const planned = await withLog(config, (log) => plan(log, catalog, config.replicationFactor));
   for (const it of planned) show(it, json);
@@ -58,7 +59,7 @@ async function planTopics({ json }: Options): Promise<ExitCode> {
   return codeOf(planned);
 }
 
-async function applyTopics({ json, yes = false }: Options): Promise<ExitCode> {
+async function applyTopics({ json = false, yes = false }: Options): Promise<ExitCode> {
   const { config } = readSettings(["KAFKA_BROKERS"]);
   return withLog(config, async (log) => {
     const planned = await plan(log, catalog, config.replicationFactor);
