@@ -11,7 +11,7 @@ import { plural, print, printJson } from "./output.ts";
 import { type Environment, readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 const prefix = "FOLDLOG_ROLE_PASSWORD_";

@@ -14,7 +14,7 @@ import { plural, print, printJson } from "./output.ts";
 import { type CliSettings, readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 export function schemasCommand(program: Command): void {

@@ -10,8 +10,8 @@ import { plural, print, printJson, say } from "./output.ts";
 import { readSettings, settingsHelp } from "./settings.ts";
 
 interface Options {
-  readonly json?: true;
-  readonly yes?: true;
+  readonly json?: boolean;
+  readonly yes?: boolean;
 }
 
 export function topicsCommand(program: Command): void {
