@@ -1,6 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { commandReader } from "../engine/command.ts";
-import type { Message } from "../engine/decider.ts";
 import { WriterLostError } from "../engine/errors.ts";
 import type { OutRecord } from "../engine/log.ts";
 import type { OpenStore } from "../engine/store.ts";
@@ -8,7 +6,6 @@ import { jumpingClock, randomFrom } from "../engine/testing/jumping-clock.ts";
 import { MemoryLog, type Network } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";
 import {
-  accountDecider,
   bankCodec,
   type BankRun,
   bankTopics,
@@ -17,6 +14,7 @@ import {
   processPartition,
   seen,
 } from "./bank.ts";
+import { referenceFold } from "./reference.ts";
 
 const seeds = Number(process.env["SEEDS"] ?? 150);
 const only = process.env["SEED"] === undefined ? null : Number(process.env["SEED"]);
@@ -92,54 +90,6 @@ function commandsFor(random: () => number, bank: Pick<BankRun, "topics" | "codec
   return records;
 }
 
-/** What must come out: the same commands, one after the other, without any engine. */
-function expected(
-  records: readonly OutRecord[],
-  { topics, codec }: Pick<BankRun, "topics" | "codec">,
-) {
-  const reader = commandReader(topics, 0, codec);
-  const states = new Map<string, { state: typeof accountDecider.initialState; version: number }>();
-  const answers = new Map<string, readonly unknown[]>();
-  const events: unknown[] = [];
-  const replies: unknown[] = [];
-  records.forEach((record, offset) => {
-    const read = reader.read({
-      offset: BigInt(offset),
-      timestamp: 0,
-      key: Buffer.from(String(record.key)),
-      value: record.value,
-      headers: [],
-    });
-    if (read.kind === "poison") {
-      replies.push([offset, "failed", null, read.poison.code]);
-      return;
-    }
-    const { id, aggregateId, expectedVersion, type, data } = read.command;
-    const before = states.get(aggregateId) ?? { state: accountDecider.initialState, version: 0 };
-    let answer = answers.get(id);
-    if (!answer) {
-      const decision =
-        expectedVersion === null || expectedVersion === before.version
-          ? accountDecider.decide({ type, data }, before.state)
-          : ("conflict" as const);
-      if (decision === "conflict") answer = ["conflict", before.version, null];
-      else if (decision.kind === "rejected") answer = ["rejected", before.version, decision.reason];
-      else {
-        let { state, version } = before;
-        for (const event of decision.events as readonly Message[]) {
-          state = accountDecider.evolve(state, event);
-          events.push([`${aggregateId}/${++version}`, event.type, id]);
-        }
-        states.set(aggregateId, { state, version });
-        answer = ["accepted", version, null];
-      }
-      answers.set(id, answer);
-    }
-    replies.push([offset, ...answer]);
-  });
-  return { events, replies };
-}
-
 async function runSeed(seed: number): Promise<void> {
   const random = randomFrom(seed);
   const clock = jumpingClock(seed);
@@ -209,7 +159,7 @@ async function runSeed(seed: number): Promise<void> {
   await last.running.stop();
 
   const at = (topic: { name: string }) => log.committed({ topic: topic.name, partition: 0 });
-  const wanted = expected(records, { topics, codec });
+  const wanted = referenceFold(at(topics.commands), 0, { topics, codec });
   const events = seen(codec, topics.events, at(topics.events));
   expect(events.map(({ key, type, header }) => [key, type, header("command-id")])).toEqual(
     wanted.events,

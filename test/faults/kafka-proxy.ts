@@ -39,6 +39,13 @@ export interface KafkaProxy {
   readonly port: number;
   /** Applies to the next request of that API; several faults apply to as many requests, in order. */
   inject(fault: Fault): void;
+  /**
+   * From now on the connections that there are pass nothing on, nor are they cut: as where a host has
+   * vanished. New ones work.
+   */
+  freeze(): void;
+  /** How many connections clients have open. */
+  connections(): number;
   /** Forgets the faults that have hit nothing yet. */
   heal(): void;
   /** How many requests of that API have passed or been hit. */
@@ -53,8 +60,11 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
   const seen = new Counts();
   const answered = new Counts();
   const open = new Set<Socket>();
+  const clients = new Set<Socket>();
 
   const server: Server = createServer((client) => {
+    clients.add(client);
+    client.on("close", () => clients.delete(client));
     const broker = connect(brokerPort, "127.0.0.1");
     const asked = new Map<number, { readonly key: number; readonly fate: Fault["does"] | null }>();
     let order: Promise<void> = Promise.resolve();
@@ -110,6 +120,10 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
     inject: (fault) => {
       faults.push(fault);
     },
+    freeze: () => {
+      for (const socket of open) socket.pause().removeAllListeners("data");
+    },
+    connections: () => clients.size,
     heal: () => {
       faults.length = 0;
     },

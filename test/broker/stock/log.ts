@@ -5,12 +5,15 @@ import type { Log, OutRecord, TopicPartition } from "../../../engine/log.ts";
 import { until } from "../../until.ts";
 import { stockConsumer } from "./kafkajs.ts";
 
-/** Our log over the broker, or over the proxy before it that listens on `port`; open until the end of the file. */
-export function ourLog(port?: number): Log {
+/** Our log over the broker, or over the proxy before it that listens on `port`. */
+export function openLog(port?: number): Log {
   const broker = port === undefined ? inject("kafkaBrokers") : `127.0.0.1:${port}`;
-  const log = kafkaLog({ brokers: [broker], clientId: "ours", tls: null, sasl: null });
-  closeAtEnd(log);
-  return log;
+  return kafkaLog({ brokers: [broker], clientId: "ours", tls: null, sasl: null });
+}
+
+/** The same, open until the end of the file. */
+export function ourLog(port?: number): Log {
+  return closeAtEnd(openLog(port));
 }
 
 const closing: { close(): Promise<void> }[] = [];
