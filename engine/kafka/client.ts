@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { dirname, join, relative } from "node:path";
 import { connect as connectTls } from "node:tls";
 import type * as kafkajs from "kafkajs";
@@ -100,11 +100,6 @@ export interface TopicPartitions {
   readonly partitions: readonly number[];
 }
 
-interface InternalConnection {
-  readonly socket?: Socket;
-  rejectRequests(error: Error): void;
-}
-
 interface Protocol {
   request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<unknown> };
   response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<unknown> };
@@ -113,8 +108,8 @@ interface Protocol {
 
 interface InternalBroker extends Broker {
   readonly connectionPool: {
-    readonly pool: readonly InternalConnection[];
-    send(protocol: Protocol): Promise<unknown>;
+    readonly pool: readonly { readonly socket?: Socket }[];
+    send: (protocol: Protocol) => Promise<unknown>;
   };
   lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol;
   metadata: (topics: string[]) => Promise<unknown>;
@@ -122,13 +117,11 @@ interface InternalBroker extends Broker {
     groupId: string;
     coordinatorType: number;
   }): Promise<{ coordinator: { nodeId: number } }>;
-  disconnect(): Promise<void>;
 }
 
 interface InternalCluster {
   readonly brokerPool: {
     readonly brokers: Readonly<Record<string, InternalBroker>>;
-    readonly seedBroker?: InternalBroker;
     readonly metadata: { readonly clusterId: string } | null;
     createBroker: (options: object) => InternalBroker;
     findConnectedBroker(): Promise<InternalBroker>;
@@ -210,7 +203,7 @@ RequestQueue.prototype.scheduleCheckPendingRequests = function (this: RequestQue
  * kafkajs refuses the metadata of all topics while any one partition has no leader, so that one lost
  * partition would stop the others. Here such a partition just has leader −1.
  */
-function tolerateLostPartitions(broker: InternalBroker): InternalBroker {
+function tolerateLostPartitions(broker: InternalBroker): void {
   broker.metadata = (topics) => {
     const metadata = broker.lookupRequest(3, requests.Metadata);
     const protocol = metadata({ topics, allowAutoTopicCreation: false });
@@ -222,37 +215,66 @@ function tolerateLostPartitions(broker: InternalBroker): InternalBroker {
     };
     return broker.connectionPool.send({ ...protocol, response: { ...protocol.response, parse } });
   };
-  return broker;
+}
+
+/**
+ * kafkajs goes on asking over a connection on which an answer is overdue, though it may be dead: a host that
+ * vanished resets nothing, and TCP takes a quarter of an hour to notice. Here the next request opens another.
+ */
+function cutOverdue({ connectionPool }: InternalBroker): void {
+  const send = connectionPool.send.bind(connectionPool);
+  connectionPool.send = async (protocol) => {
+    try {
+      return await send(protocol);
+    } catch (error) {
+      if ((error as Error).name === "KafkaJSRequestTimeoutError") {
+        for (const { socket } of connectionPool.pool) socket?.destroy();
+      }
+      throw error;
+    }
+  };
 }
 
 /** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
 const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
 const nothing = 0;
 
-function createSocket(options: {
-  host: string;
-  port: number;
-  ssl: object | null;
-  onConnect: () => void;
-}): Socket {
-  const { host, port, ssl, onConnect } = options;
+interface SocketOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly ssl: object | null;
+  readonly onConnect: () => void;
+}
+
+function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   const socket = ssl
-    ? connectTls({ host, port, servername: host, ...ssl }, onConnect)
+    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
     : connectTcp({ host, port }, onConnect);
   socket.setKeepAlive(true, 60_000);
   socket.setNoDelay(true);
+  // Whoever waits for an answer is told by this event alone, which a socket that was cut does not have.
+  socket.once("close", () => socket.emit("end"));
   return socket;
 }
 
 /** One client: its own metadata, and connections that no other client waits behind. */
 export class KafkaClient {
   private readonly cluster: InternalCluster;
+  private readonly sockets = new Set<Socket>();
   private connected = false;
+  /** Nothing connects any more. */
+  closed = false;
 
   constructor(config: KafkaConfig) {
     this.cluster = new Cluster({
       logger: createLogger({ level: nothing, logCreator: () => () => undefined }),
-      socketFactory: createSocket,
+      socketFactory: (options: SocketOptions) => {
+        if (this.closed) throw new Error("The client was closed");
+        const socket = createSocket(options);
+        this.sockets.add(socket);
+        socket.once("close", () => this.sockets.delete(socket));
+        return socket;
+      },
       brokers: [...config.brokers],
       ssl: config.tls,
       sasl: config.sasl,
@@ -270,7 +292,12 @@ export class KafkaClient {
     });
     const pool = this.cluster.brokerPool;
     const createBroker = pool.createBroker;
-    pool.createBroker = (options) => tolerateLostPartitions(createBroker(options));
+    pool.createBroker = (options) => {
+      const broker = createBroker(options);
+      tolerateLostPartitions(broker);
+      cutOverdue(broker);
+      return broker;
+    };
   }
 
   async clusterId(): Promise<string> {
@@ -340,14 +367,8 @@ export class KafkaClient {
 
   /** Cuts the connections at once: whatever was in flight is rejected, and nothing more is sent. */
   close(): void {
-    const { brokers, seedBroker } = this.cluster.brokerPool;
-    for (const broker of new Set([...Object.values(brokers), seedBroker])) {
-      for (const connection of broker?.connectionPool.pool ?? []) {
-        connection.rejectRequests(new TransientError("The client was closed"));
-        connection.socket?.destroy();
-      }
-      broker?.disconnect().catch(() => undefined); // Only clears its timers now.
-    }
+    this.closed = true;
+    for (const socket of this.sockets) socket.destroy();
   }
 
   private async connect(): Promise<void> {
@@ -374,12 +395,3 @@ export const topicResource = stock.ConfigResourceTypes.TOPIC;
 
 /** How members of a group tell each other their topics, and their leader the partitions ("consumer" protocol). */
 export const { MemberMetadata, MemberAssignment } = stock.AssignerProtocol;
-
-/** The error code that a broker answered with, or `null` where there was no answer to read. */
-export function protocolCode(error: unknown): number | null {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const { code } = at as Error & { code?: unknown };
-    if (typeof code === "number") return code;
-  }
-  return null;
-}

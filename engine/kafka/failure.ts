@@ -1,5 +1,4 @@
 import { FatalError, messageOf, TransientError, WriterLostError } from "../errors.ts";
-import { protocolCode } from "./client.ts";
 
 /** The error codes of the Kafka protocol that are told apart here (org.apache.kafka.common.protocol.Errors). */
 const code = {
@@ -76,6 +75,15 @@ export const retriable = {
    */
   endTxn: new Set<number>([code.coordinatorLoading, code.concurrentTransactions]),
 } as const;
+
+/** The error code that a broker answered with, or `null` where there was no answer to read. */
+export function protocolCode(error: unknown): number | null {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    const { code } = at as Error & { code?: unknown };
+    if (typeof code === "number") return code;
+  }
+  return null;
+}
 
 /** Answers after which the metadata is looked up again. */
 export function movedElsewhere(error: unknown): boolean {

@@ -8,14 +8,15 @@ import {
   type KafkaConfig,
   MemberAssignment,
   MemberMetadata,
-  protocolCode,
 } from "./client.ts";
-import { definiteFailure } from "./failure.ts";
+import { definiteFailure, protocolCode } from "./failure.ts";
 
 /** A member that is silent for so long is replaced; shorter than a broker's default minimum is refused. */
 const sessionTimeoutMs = 10_000;
 const heartbeatMs = 2_500;
 const rebalanceTimeoutMs = 10_000;
+/** Where the coordinator does not answer a goodbye, it finds out by itself. */
+const leaveWithinMs = 3_000;
 const protocolName = "foldlog-sticky";
 
 const illegalGeneration = 22;
@@ -59,14 +60,12 @@ export class KafkaMembership implements Membership {
         return this.assigned;
       }
       await new Promise<void>((resolve) => {
-        this.wake.push(resolve);
-        signal.addEventListener(
-          "abort",
-          () => {
-            resolve();
-          },
-          { once: true },
-        );
+        const done = () => {
+          signal.removeEventListener("abort", done);
+          resolve();
+        };
+        this.wake.push(done);
+        signal.addEventListener("abort", done);
       });
     }
     return null;
@@ -91,6 +90,9 @@ export class KafkaMembership implements Membership {
     this.left.abort();
     this.notify();
     this.joins.close();
+    const hurry = setTimeout(() => {
+      this.heartbeats.close();
+    }, leaveWithinMs);
     await this.work;
     try {
       const coordinator = await this.heartbeats.coordinatorOf("group", this.options.group);
@@ -98,6 +100,7 @@ export class KafkaMembership implements Membership {
     } catch {
       // The session times out instead.
     }
+    clearTimeout(hurry);
     this.heartbeats.close();
   }
 

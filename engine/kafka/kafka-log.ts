@@ -15,11 +15,11 @@ import {
   createAdmin,
   KafkaClient,
   type KafkaConfig,
-  protocolCode,
   requestTimeoutMs,
   topicResource,
   verifyClient,
 } from "./client.ts";
+import { protocolCode } from "./failure.ts";
 import { KafkaMembership } from "./group.ts";
 import { KafkaReader } from "./reader.ts";
 import { untilAnswered } from "./retry.ts";

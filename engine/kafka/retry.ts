@@ -1,11 +1,12 @@
 import { backOff, brokerBackoff, coordinatorBackoff } from "../backoff.ts";
 import { systemClock } from "../clock.ts";
-import { type KafkaClient, protocolCode } from "./client.ts";
-import { definiteFailure, movedElsewhere } from "./failure.ts";
+import { TransientError } from "../errors.ts";
+import type { KafkaClient } from "./client.ts";
+import { definiteFailure, movedElsewhere, protocolCode } from "./failure.ts";
 
 /**
  * For questions, which change nothing: asks until a broker answers, with a back-off; `null` once `signal`
- * aborts. Gives up at once on what no asking cures.
+ * aborts. Gives up at once on what no asking cures, and when the client is closed.
  */
 export async function untilAnswered<T>(
   client: KafkaClient,
@@ -19,6 +20,8 @@ export async function untilAnswered<T>(
     } catch (error) {
       const failure = definiteFailure(what, error);
       if (failure) throw failure;
+      if (client.closed)
+        throw new TransientError(`${what}: the client was closed`, { cause: error });
       await backOff(brokerBackoff, attempt, systemClock, signal);
       await client.refresh();
     }

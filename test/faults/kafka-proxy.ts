@@ -121,7 +121,7 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
       faults.push(fault);
     },
     freeze: () => {
-      for (const socket of open) socket.pause().removeAllListeners("data");
+      for (const socket of open) socket.removeAllListeners("data").resume(); // What comes is dropped.
     },
     connections: () => clients.size,
     heal: () => {

@@ -1,0 +1,84 @@
+import { getEventListeners } from "node:events";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import type { Log, TopicPartition } from "../../engine/log.ts";
+import { type KafkaProxy, startKafkaProxy } from "../faults/kafka-proxy.ts";
+import { until } from "../until.ts";
+import { newPartition, openLog, outRecord } from "./stock/log.ts";
+
+const { boundPort, advertisedPort } = inject("kafkaProxied");
+const never = new AbortController().signal;
+const limits = { maxBytes: 1 << 20, maxWaitMs: 9_000 };
+let proxy: KafkaProxy;
+let log: Log;
+let at: TopicPartition;
+
+beforeAll(async () => {
+  proxy = await startKafkaProxy(advertisedPort, boundPort);
+});
+afterAll(async () => {
+  await proxy.close();
+});
+beforeEach(async () => {
+  log = openLog(proxy.port);
+  at = await newPartition(log);
+});
+/** Every test leaves no connection behind: one that nobody closes keeps a worker from ending. */
+afterEach(async () => {
+  await log.close();
+  await until("all connections to be closed", () => proxy.connections() === 0, {
+    deadlineMs: 6_000,
+  });
+});
+
+describe("A connection that has gone silent without an end, as where a host has vanished", () => {
+  test("is given up once an answer is overdue, and the reader reads on by another", async () => {
+    const producer = await log.openProducer();
+    const reader = await log.openReader();
+    await producer.send([outRecord(at, "first")]);
+    expect((await reader.read({ ...at, offset: 0n }, limits, never)).next).toBe(1n);
+    proxy.freeze();
+    await producer.close();
+    const again = await log.openProducer();
+    await again.send([outRecord(at, "second")]);
+    const { records } = await reader.read({ ...at, offset: 1n }, limits, never);
+    expect(records.map(({ value }) => String(value))).toEqual(["second"]);
+    await again.close();
+    await reader.close();
+  });
+
+  test("does not keep a member from leaving its group soon", async () => {
+    const member = await log.join({ group: at.topic, topics: [at.topic] });
+    expect(await member.next(never)).toEqual([at]);
+    expect(await member.confirm(at)).toBe(true);
+    proxy.freeze();
+    const begun = performance.now();
+    await member.leave();
+    expect(performance.now() - begun).toBeLessThan(5_000);
+  });
+});
+
+describe("What was closed", () => {
+  test("ends a read that is waiting, and connects no more", async () => {
+    const reader = await log.openReader();
+    const reading = reader.read({ ...at, offset: 0n }, limits, never);
+    await until("the fetch", () => proxy.seen("Fetch") > 0);
+    await reader.close();
+    await expect(reading).rejects.toThrow("closed");
+    await expect(reader.offsets(at, never)).rejects.toThrow("closed");
+  });
+
+  test("connects no more, though it was left while it was joining", async () => {
+    const member = await log.join({ group: at.topic, topics: [at.topic] });
+    await member.leave();
+    expect(await member.next(never)).toBeNull();
+    expect(await member.confirm(at)).toBe(false);
+  });
+
+  test("leaves nothing on the signal that was waited with", async () => {
+    const { signal } = new AbortController();
+    const member = await log.join({ group: at.topic, topics: [at.topic] });
+    expect(await member.next(signal)).toEqual([at]);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    await member.leave();
+  });
+});
