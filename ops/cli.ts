@@ -18,6 +18,11 @@ interface Verb {
 /** In the order in which `--help` shows them. */
 const verbs: readonly Verb[] = [
   {
+    name: "produce",
+    summary: "send commands from a file, or make load, and wait for the answers",
+    load: async () => (await import("./verbs/produce.ts")).produceCommand,
+  },
+  {
     name: "topics",
     summary: "compare the broker's topics with the catalog, and mend them",
     load: async () => (await import("./verbs/topics.ts")).topicsCommand,

@@ -1,0 +1,145 @@
+import type { Codec } from "../../engine/codec.ts";
+import { FatalError, PoisonError } from "../../engine/errors.ts";
+import type { Reply } from "../../engine/generated.ts";
+import type { Log, LogRecord, Reader } from "../../engine/log.ts";
+import type { AggregateTopics, Topic } from "../../engine/topic.ts";
+
+/** The replies of one partition of commands, and who waits for which. */
+
+export interface LaneOptions {
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly aggregates: readonly AggregateTopics[];
+}
+
+/** A lane for every commands partition, by `<commands topic>/<partition>`, each at the end of its replies. */
+export async function openReplyLanes<W>({
+  log,
+  codec,
+  aggregates,
+}: LaneOptions): Promise<ReadonlyMap<string, ReplyLane<W>>> {
+  const lanes = new Map<string, ReplyLane<W>>();
+  const opening = aggregates.flatMap(({ commands, replies }) =>
+    Array.from({ length: commands.partitions }, async (_, partition) => {
+      const lane = await ReplyLane.open<W>({ log, codec, replies }, partition);
+      lanes.set(`${commands.name}/${partition}`, lane);
+    }),
+  );
+  const opened = await Promise.allSettled(opening);
+  const failed = opened.find((it) => it.status === "rejected");
+  if (failed === undefined) return lanes;
+  for (const lane of lanes.values()) await lane.close();
+  throw failed.reason;
+}
+
+const limits = { maxBytes: 1 << 20, maxWaitMs: 500 };
+const openWithinMs = 10_000;
+
+/** `W` is whatever waits for a reply. */
+export class ReplyLane<W> {
+  private readonly reader: Reader;
+  private readonly codec: Codec;
+  private readonly replies: Topic;
+  private readonly partition: number;
+  private offset: bigint;
+  /** By command offset. */
+  private readonly waiting = new Map<number, W>();
+  /** Replies that were here before the broker had told the offset of the command that they answer. */
+  private readonly early = new Map<number, Reply>();
+  private unacknowledged = 0;
+  private lastSent = -1;
+  private answered: ((waiting: W, reply: Reply) => void) | null = null;
+
+  private constructor(
+    { codec, replies }: Pick<LaneOptions, "codec"> & { replies: Topic },
+    reader: Reader,
+    { partition, offset }: { readonly partition: number; readonly offset: bigint },
+  ) {
+    this.codec = codec;
+    this.replies = replies;
+    this.reader = reader;
+    this.partition = partition;
+    this.offset = offset;
+  }
+
+  static async open<W>(
+    options: Pick<LaneOptions, "log" | "codec"> & { readonly replies: Topic },
+    partition: number,
+  ): Promise<ReplyLane<W>> {
+    const reader = await options.log.openReader();
+    try {
+      const of = { topic: options.replies.name, partition };
+      const { end } = await reader.offsets(of, AbortSignal.timeout(openWithinMs));
+      return new ReplyLane<W>(options, reader, { partition, offset: end });
+    } catch (error) {
+      await reader.close();
+      throw error;
+    }
+  }
+
+  /** A command is about to be sent here: until its offset is known, replies to unknown offsets are kept. */
+  expectReceipt(): void {
+    this.unacknowledged += 1;
+  }
+
+  /** The command is in the log at `offset`. */
+  expectReply(offset: bigint, waiting: W): void {
+    const at = Number(offset);
+    this.unacknowledged -= 1;
+    this.lastSent = Math.max(this.lastSent, at);
+    const reply = this.early.get(at);
+    if (reply === undefined) {
+      this.waiting.set(at, waiting);
+      return;
+    }
+    this.early.delete(at);
+    this.answered?.(waiting, reply);
+  }
+
+  /** What is kept and is for no command of ours: our offsets only grow. */
+  forgetForeign(): void {
+    for (const at of this.early.keys()) {
+      if (at <= this.lastSent || this.unacknowledged === 0) this.early.delete(at);
+    }
+  }
+
+  /** Reads until `signal` aborts. Says of each reply that somebody waits for that it is there. */
+  async listen(answered: (waiting: W, reply: Reply) => void, signal: AbortSignal): Promise<void> {
+    this.answered = answered;
+    while (!signal.aborted) {
+      const from = { topic: this.replies.name, partition: this.partition, offset: this.offset };
+      const slice = await this.reader.read(from, limits, signal);
+      const values = slice.records.map(({ value }) => value);
+      if (values.length > 0) await this.codec.learn(values, signal);
+      for (const record of slice.records) this.hear(this.decoded(record));
+      this.offset = slice.next;
+    }
+  }
+
+  close(): Promise<void> {
+    return this.reader.close();
+  }
+
+  private hear(reply: Reply): void {
+    const at = reply.commandOffset;
+    const waiting = this.waiting.get(at);
+    if (waiting !== undefined) {
+      this.waiting.delete(at);
+      this.answered?.(waiting, reply);
+    } else if (this.unacknowledged > 0) this.early.set(at, reply);
+  }
+
+  private decoded({ value, offset }: LogRecord): Reply {
+    try {
+      if (value === null) throw new PoisonError("BAD_WIRE_FORMAT", "it has no value");
+      return this.codec.decode(this.replies, value).data as unknown as Reply;
+    } catch (error) {
+      if (!(error instanceof PoisonError)) throw error;
+      const where = `${this.replies.name}/${this.partition}/${offset}`;
+      throw new FatalError(
+        "UNREADABLE_LOG",
+        `The reply at ${where} cannot be read: ${error.message}`,
+      );
+    }
+  }
+}
