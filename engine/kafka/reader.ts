@@ -1,4 +1,4 @@
-import { FatalError } from "../errors.ts";
+import { FatalError, TransientError } from "../errors.ts";
 import type { LogOffsets, LogRecord, Reader, ReadLimits, Slice, TopicPartition } from "../log.ts";
 import { KafkaClient, type KafkaConfig, type WireRequest } from "./client.ts";
 import { offsetOutOfRange } from "./failure.ts";
@@ -163,6 +163,10 @@ function decodeFetch(answer: Buffer): FetchedPartition {
   const errorCode = answer.readInt16BE(4);
   if (errorCode !== 0)
     throw Object.assign(new Error(`Fetch answered code ${errorCode}`), { code: errorCode });
+  if (answer.readInt32BE(10) === 0) {
+    // No topics: the broker has the data and holds it back, and then the connection, too (KIP-219).
+    throw new TransientError("The broker's quota for what this client may read is used up");
+  }
   // Throttle time, error code, session id, one topic with its name, one partition with its number.
   let at = 4 + 2 + 4 + 4;
   at += 2 + answer.readInt16BE(at) + 4 + 4;
