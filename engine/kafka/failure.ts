@@ -85,6 +85,16 @@ export function protocolCode(error: unknown): number | null {
   return null;
 }
 
+/**
+ * kafkajs drops the cause of a failed authentication and keeps its text. These are the texts of a lost
+ * connection; any other is a refusal by the broker.
+ */
+const lostConnection = /: (Closed connection|Not connected|Connection .*|.* timed out)$/;
+
+function isAuthenticationRefused({ name, message }: Error): boolean {
+  return name === "KafkaJSSASLAuthenticationError" && !lostConnection.test(message);
+}
+
 /** Answers after which the metadata is looked up again. */
 export function movedElsewhere(error: unknown): boolean {
   const answered = protocolCode(error);
@@ -106,7 +116,9 @@ export function producerFailure(call: string, error: unknown): Error {
 export function definiteFailure(call: string, error: unknown): Error | null {
   if (!(error instanceof Error)) return new Error(String(error));
   if (error instanceof FatalError) return error;
-  const answered = protocolCode(error);
+  const answered = isAuthenticationRefused(error)
+    ? code.saslAuthenticationFailed
+    : protocolCode(error);
   if (answered === null) {
     const fromTransport = error instanceof TransientError || error.name.startsWith("KafkaJS");
     return fromTransport ? null : error;
