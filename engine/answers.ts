@@ -109,10 +109,12 @@ export class Answers {
     this.drop(evicted);
   }
 
-  /** Remembers an answer with the offset of its reply; offsets must come in ascending order. */
+  /**
+   * Remembers an answer, which must not be remembered yet, with the offset of its reply. Offsets must come in
+   * ascending order.
+   */
   remember({ aggregateId, commandId, answer }: NewAnswer, replyOffset: bigint): void {
     const name = nameOf(aggregateId, commandId);
-    if (this.byId.get(name) !== null) return;
     this.byId.set(name, encodeAnswer(answer));
     this.byOffset.set(sortable(replyOffset), Buffer.from(name, "utf8"));
     this.latestIssueTime = latest(this.latestIssueTime, answer.issueTime);

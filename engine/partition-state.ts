@@ -147,8 +147,7 @@ export class PartitionState<S> {
       return cached;
     }
     const bytes = this.states.get(aggregateId);
-    if (bytes === null) return this.absent;
-    const entry = this.decodeEntry(bytes);
+    const entry = bytes === null ? this.absent : this.decodeEntry(bytes);
     this.keepInCache(aggregateId, entry);
     return entry;
   }

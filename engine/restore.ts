@@ -284,6 +284,7 @@ function remember<S>(state: PartitionState<S>, record: LogRecord, reply: Reply):
     issueTime: reply.issuedAt,
     appendTime: record.timestamp,
   };
+  if (state.answers.find(aggregateId, commandId) !== null) return;
   state.answers.remember({ aggregateId, commandId, answer }, record.offset);
 }
 
