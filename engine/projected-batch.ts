@@ -4,6 +4,7 @@ import { invariant, PoisonError } from "./errors.ts";
 import { headerOf, type LogRecord } from "./log.ts";
 import { headers, parseEventKey } from "./message.ts";
 import type { AnyProjection, ProjectedEvent } from "./projection.ts";
+import type { Batch } from "./read-ahead.ts";
 import { type Changes, collect } from "./rows.ts";
 import type { Topic } from "./topic.ts";
 import { type Checkpoint, UnapplicableError } from "./views.ts";
@@ -32,7 +33,7 @@ export interface ProjectedBatch {
 /** Decodes the records and folds what the projection makes of them, as far as that goes. */
 export function projected(
   { projection, topic, codec }: ProjectedBy,
-  { records, next }: Portion,
+  { records, next }: Batch,
   from: Checkpoint | null,
 ): ProjectedBatch {
   const collector = collect(projection);
@@ -105,33 +106,14 @@ function eventOf(topic: Topic, codec: Pick<Codec, "decode">, record: LogRecord):
   };
 }
 
-/** A part of what one read found, small enough for one transaction of the view. */
-export interface Portion {
-  readonly records: readonly LogRecord[];
-  /** The position after it. */
-  readonly next: bigint;
-}
-
-/** The whole in portions of at most `maxRecords`; one without records where only the position moved. */
-export function portions({ records, next }: Portion, maxRecords: number): readonly Portion[] {
-  const parts: Portion[] = [];
-  let rest = records;
-  while (rest.length > maxRecords) {
-    const part = rest.slice(0, maxRecords);
-    parts.push({ records: part, next: after(part) });
-    rest = rest.slice(maxRecords);
-  }
-  return [...parts, { records: rest, next }];
-}
-
 function after(records: readonly LogRecord[]): bigint {
   const last = records.at(-1);
-  invariant(last !== undefined, "a part of a portion has records");
+  invariant(last !== undefined, "a part of a batch has records");
   return last.offset + 1n;
 }
 
-/** The two halves of a portion that is too much at once: `null` where it is a single record. */
-export function halves({ records, next }: Portion): readonly [Portion, Portion] | null {
+/** The two halves of a batch that is too much at once: `null` where it is a single record. */
+export function halves({ records, next }: Batch): readonly [Batch, Batch] | null {
   if (records.length < 2) return null;
   const middle = Math.ceil(records.length / 2);
   const first = records.slice(0, middle);

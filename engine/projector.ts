@@ -1,10 +1,11 @@
 import { backOff, dependencyBackoff } from "./backoff.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, isAborted } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import { FatalError, invariant, TransientError, WriterLostError } from "./errors.ts";
-import type { Reader, ReadLimits, Slice, TopicPartition } from "./log.ts";
-import { halves, type Obstacle, portions, type Portion, projected } from "./projected-batch.ts";
+import type { Reader, TopicPartition } from "./log.ts";
+import { halves, type Obstacle, projected } from "./projected-batch.ts";
 import type { AnyProjection } from "./projection.ts";
+import { type Batch, type BatchLimits, ReadAhead } from "./read-ahead.ts";
 import type { Topic } from "./topic.ts";
 import { type Checkpoint, UnapplicableError, type Views } from "./views.ts";
 
@@ -20,19 +21,15 @@ export interface ProjectionRun {
   /** Law P1: whether the group, just asked, still has this partition here; see `Membership.confirm`. */
   readonly confirm: (of: TopicPartition) => Promise<boolean>;
   readonly hooks: ProjectionHooks;
-  readonly limits: ProjectionLimits;
-}
-
-export interface ProjectionLimits extends ReadLimits {
-  /** The most records that one transaction of the view takes. */
-  readonly maxRecords: number;
+  readonly limits: BatchLimits;
 }
 
 /** A megabyte is some ten thousand events: enough to make a transaction cheap, and little to do again. */
-export const projectionLimits: ProjectionLimits = {
+export const projectionLimits: BatchLimits = {
   maxRecords: 5_000,
   maxBytes: 1_048_576,
   maxWaitMs: 500,
+  maxAheadBytes: 2_097_152,
 };
 
 /** What a run tells of itself, for metrics, readiness and one line of log a change of state. */
@@ -143,34 +140,35 @@ interface Position {
   readonly lastEventTime: number | null;
 }
 
+/** How often a partition that has nothing to do reports that. */
+const idleMs = 1_000;
+
 /** From the stored checkpoint to the abort, or to the first trouble. */
 async function project(run: Running, memory: Memory): Promise<void> {
+  const { reader, topicPartition, limits, clock, signal } = run;
   let position = await start(run, memory);
-  let ahead = readAhead(run, position.offset);
+  const ahead = new ReadAhead(reader, topicPartition, position.offset, limits);
   try {
     for (;;) {
-      const slice = await ahead.slice;
-      if (isAborted(run.signal)) return;
-      ahead = readAhead(run, slice.next); // While this slice is being committed.
-
-      if (slice.next === position.offset) {
-        report(run, position, slice);
+      const batch = await ahead.take(clock, idleMs, signal);
+      if (signal.aborted) return;
+      if (batch.next === position.offset) {
+        report(run, position, ahead);
         continue;
       }
-      for (const portion of portions(slice, run.limits.maxRecords)) {
-        const written = await commitAll(run, position, portion);
-        position = written.position;
-        memory.attempts = 0;
-        memory.position = position;
-        report(run, position, { ...written, end: slice.end });
-        if (written.obstacle === null) continue;
-        await ahead.cancel();
+      const written = await commitAll(run, position, batch);
+      position = written.position;
+      memory.attempts = 0;
+      memory.position = position;
+      report(run, position, { ...written, end: ahead.end });
+      if (written.obstacle !== null) {
+        await ahead.stop(); // So that the reader is free for what follows.
         await standStill(run, position, written.obstacle);
         return;
       }
     }
   } finally {
-    await ahead.cancel();
+    await ahead.stop();
   }
 }
 
@@ -204,33 +202,6 @@ async function start(run: Running, memory: Memory): Promise<Position> {
   return memory.position;
 }
 
-interface ReadAhead {
-  readonly slice: Promise<Slice>;
-  /** Ends the read, so that the reader is free again. */
-  cancel(): Promise<void>;
-}
-
-function readAhead({ reader, topicPartition, limits, signal }: Running, offset: bigint): ReadAhead {
-  const reading = new AbortController();
-  const abort = () => {
-    reading.abort();
-  };
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort);
-  const slice = reader.read({ ...topicPartition, offset }, limits, reading.signal);
-  const over = (async () => {
-    await Promise.allSettled([slice]); // Where nobody asks for the slice, its error is of no interest.
-    signal.removeEventListener("abort", abort);
-  })();
-  return {
-    slice,
-    async cancel() {
-      abort();
-      await over;
-    },
-  };
-}
-
 interface Written {
   readonly position: Position;
   readonly events: number;
@@ -239,16 +210,16 @@ interface Written {
 }
 
 /**
- * Commits a portion. Where the view cannot take it, commits its halves in turn, and so comes upon the one
+ * Commits a batch. Where the view cannot take it, commits its halves in turn, and so comes upon the one
  * event that is to blame, with everything before it committed.
  */
-async function commitAll(run: Running, position: Position, portion: Portion): Promise<Written> {
+async function commitAll(run: Running, position: Position, batch: Batch): Promise<Written> {
   try {
-    return await commit(run, position, portion);
+    return await commit(run, position, batch);
   } catch (error) {
     if (!(error instanceof UnapplicableError)) throw error;
-    const parts = halves(portion);
-    if (parts === null) return stuckAt(run, position, { portion, cause: error });
+    const parts = halves(batch);
+    if (parts === null) return stuckAt(run, position, { batch, cause: error });
     const left = await commitAll(run, position, parts[0]);
     if (left.obstacle !== null) return left;
     const right = await commitAll(run, left.position, parts[1]);
@@ -256,22 +227,22 @@ async function commitAll(run: Running, position: Position, portion: Portion): Pr
   }
 }
 
-async function commit(run: Running, position: Position, portion: Portion): Promise<Written> {
+async function commit(run: Running, position: Position, batch: Batch): Promise<Written> {
   const { topicPartition, views, codec, signal } = run;
   await codec.learn(
-    portion.records.map(({ value }) => value),
+    batch.records.map(({ value }) => value),
     signal,
   );
   signal.throwIfAborted();
 
-  const batch = projected(run, portion, position.checkpoint);
-  const { changes, checkpoint, events, obstacle } = batch;
+  const changed = projected(run, batch, position.checkpoint);
+  const { changes, checkpoint, events, obstacle } = changed;
   const rows = changes.reduce((sum, table) => sum + table.rows.length, 0);
   if (checkpoint.nextOffset === position.offset) return { position, events, rows, obstacle };
 
   const expected = position.checkpoint;
   await views.commit({ topicPartition, expected, next: checkpoint, changes }, signal);
-  const lastEventTime = batch.lastEventTime ?? position.lastEventTime;
+  const lastEventTime = changed.lastEventTime ?? position.lastEventTime;
   const after = { checkpoint, offset: checkpoint.nextOffset, lastEventTime };
   return { position: after, events, rows, obstacle };
 }
@@ -280,9 +251,9 @@ async function commit(run: Running, position: Position, portion: Portion): Promi
 function stuckAt(
   { codec, topic }: Running,
   position: Position,
-  { portion, cause }: { readonly portion: Portion; readonly cause: UnapplicableError },
+  { batch, cause }: { readonly batch: Batch; readonly cause: UnapplicableError },
 ): Written {
-  const [record] = portion.records;
+  const [record] = batch.records;
   const value = record?.value ?? null;
   invariant(record !== undefined && value !== null, "only an event makes rows to refuse");
   const { type } = codec.decode(topic, value);
@@ -322,11 +293,6 @@ async function reportAnew(run: Running, position: Position | null): Promise<void
   if (position === null || isAborted(signal)) return;
   const log = await reader.offsets(topicPartition, signal);
   if (!isAborted(signal)) report(run, position, log);
-}
-
-/** As a call, since it changes behind the compiler's back. */
-function isAborted(signal: AbortSignal): boolean {
-  return signal.aborted;
 }
 
 function report(
