@@ -1,4 +1,10 @@
-import { FatalError, messageOf, TransientError, WriterLostError } from "../errors.ts";
+import {
+  type FatalCode,
+  FatalError,
+  messageOf,
+  TransientError,
+  WriterLostError,
+} from "../errors.ts";
 
 /** The error codes of the Kafka protocol that are told apart here (org.apache.kafka.common.protocol.Errors). */
 const code = {
@@ -19,6 +25,11 @@ const code = {
   invalidTimestamp: 32,
   unsupportedSaslMechanism: 33,
   unsupportedVersion: 35,
+  invalidPartitions: 37,
+  invalidReplicationFactor: 38,
+  invalidConfig: 40,
+  invalidRequest: 42,
+  policyViolation: 44,
   invalidProducerEpoch: 47,
   invalidProducerIdMapping: 49,
   concurrentTransactions: 51,
@@ -76,13 +87,19 @@ export const retriable = {
   endTxn: new Set<number>([code.coordinatorLoading, code.concurrentTransactions]),
 } as const;
 
-/** The error code that a broker answered with, or `null` where there was no answer to read. */
-export function protocolCode(error: unknown): number | null {
-  for (let at = error; at instanceof Error; at = at.cause) {
-    const { code } = at as Error & { code?: unknown };
-    if (typeof code === "number") return code;
+/** The error that carries the code that a broker answered with, or `null` where there was no answer to read. */
+function answerIn(error: unknown): (Error & { readonly code: number }) | null {
+  for (let at = error; at instanceof Error;) {
+    const { code, cause, errors } = at as Error & { code?: unknown; errors?: unknown[] };
+    if (typeof code === "number") return Object.assign(at, { code });
+    at = cause ?? errors?.[0];
   }
   return null;
+}
+
+/** The error code that a broker answered with, or `null` where there was no answer to read. */
+export function protocolCode(error: unknown): number | null {
+  return answerIn(error)?.code ?? null;
 }
 
 /**
@@ -138,4 +155,25 @@ export function definiteFailure(call: string, error: unknown): Error | null {
   return null;
 }
 
-export const offsetOutOfRange = code.offsetOutOfRange;
+/** What only a person can put right: a name, a number of partitions or replicas, a setting, a policy. */
+const refusedByAdmin = new Set<number>([
+  code.invalidTopic,
+  code.invalidPartitions,
+  code.invalidReplicationFactor,
+  code.invalidConfig,
+  code.invalidRequest,
+  code.policyViolation,
+]);
+
+/** What a failed request about a topic means; `refusal` is its code where the broker will not have it. */
+export function topicFailure(what: string, refusal: FatalCode, error: unknown): Error {
+  const answer = answerIn(error);
+  if (answer !== null && refusedByAdmin.has(answer.code)) {
+    const text = `${what} was refused: ${answer.message} (code ${answer.code}).`;
+    return new FatalError(refusal, text, { cause: error });
+  }
+  const failure = definiteFailure(what, error);
+  return failure ?? new TransientError(`${what} failed: ${messageOf(error)}`, { cause: error });
+}
+
+export const { offsetOutOfRange, unknownTopicOrPartition } = code;

@@ -1,4 +1,4 @@
-import { TransientError } from "../errors.ts";
+import { FatalError, messageOf, TransientError } from "../errors.ts";
 import type {
   GroupOptions,
   Log,
@@ -19,13 +19,12 @@ import {
   topicResource,
   verifyClient,
 } from "./client.ts";
-import { protocolCode } from "./failure.ts";
+import { definiteFailure, protocolCode, topicFailure, unknownTopicOrPartition } from "./failure.ts";
 import { KafkaMembership } from "./group.ts";
 import { KafkaReader } from "./reader.ts";
 import { untilAnswered } from "./retry.ts";
 import { KafkaProducer, KafkaWriter } from "./writer.ts";
 
-const unknownTopic = 3;
 /** DescribeConfigs: the setting was made on the topic itself. */
 const madeOnTopic = 1;
 
@@ -49,12 +48,17 @@ class KafkaLog implements Log {
     this.admin = createAdmin(config);
   }
 
-  clusterId(): Promise<string> {
-    return this.client.clusterId();
+  async clusterId(): Promise<string> {
+    try {
+      return await this.client.clusterId();
+    } catch (error) {
+      const failure = definiteFailure("Asking the cluster for its id", error);
+      throw failure ?? new TransientError(messageOf(error), { cause: error });
+    }
   }
 
   async describeTopic(topic: string): Promise<TopicDescription | null> {
-    const metadata = await this.administer(() =>
+    const metadata = await this.administer(`Describing ${topic}`, () =>
       this.admin.fetchTopicMetadata({ topics: [topic] }),
     );
     const partitions = metadata?.topics[0]?.partitions;
@@ -70,7 +74,9 @@ class KafkaLog implements Log {
   async createTopic({ name, partitions, replicationFactor, config }: TopicSpec): Promise<void> {
     const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
     const topic = { topic: name, numPartitions: partitions, replicationFactor, configEntries };
-    await this.administer(() => this.admin.createTopics({ topics: [topic], waitForLeaders: true }));
+    await this.administer(`Creating ${name}`, () =>
+      this.admin.createTopics({ topics: [topic], waitForLeaders: true }),
+    );
   }
 
   async alterTopic(topic: string, config: Readonly<Record<string, string>>): Promise<void> {
@@ -84,9 +90,11 @@ class KafkaLog implements Log {
       ...Object.entries(config).map(([name, value]) => ({ name, value })),
     ];
     const resource = { type: topicResource, name: topic, configEntries };
-    await this.administer(() =>
+    const altered: unknown = await this.administer(`Altering ${topic}`, () =>
       this.admin.alterConfigs({ validateOnly: false, resources: [resource] }),
     );
+    if (altered === null)
+      throw new FatalError("TOPIC_MISSING", `There is no topic ${topic} to alter.`);
   }
 
   async committedOffset(group: string, of: TopicPartition): Promise<bigint | null> {
@@ -124,7 +132,7 @@ class KafkaLog implements Log {
   }
 
   private async configOf(topic: string) {
-    const described = await this.administer(() =>
+    const described = await this.administer(`Describing ${topic}`, () =>
       this.admin.describeConfigs({
         includeSynonyms: false,
         resources: [{ type: topicResource, name: topic }],
@@ -134,16 +142,13 @@ class KafkaLog implements Log {
   }
 
   /** `null` where the topic is not there. */
-  private async administer<T>(call: () => Promise<T>): Promise<T | null> {
+  private async administer<T>(what: string, call: () => Promise<T>): Promise<T | null> {
     try {
       await this.admin.connect();
       return await call();
     } catch (error) {
-      if (protocolCode(error) === unknownTopic) return null;
-      if (protocolCode(error) === null) {
-        throw new TransientError(`The broker did not answer: ${String(error)}`, { cause: error });
-      }
-      throw error;
+      if (protocolCode(error) === unknownTopicOrPartition) return null;
+      throw topicFailure(what, "TOPIC_DRIFT", error);
     }
   }
 }
