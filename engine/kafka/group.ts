@@ -193,6 +193,8 @@ export class KafkaMembership implements Membership {
         await this.heartbeat();
         failures = 0;
       } catch (error) {
+        const failure = definiteFailure(`A heartbeat to group ${this.options.group}`, error);
+        if (failure) throw failure;
         const code = protocolCode(error);
         if (code === illegalGeneration || code === unknownMember) this.generation = -1;
         if (code === unknownMember) this.memberId = "";
