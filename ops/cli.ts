@@ -23,6 +23,16 @@ const verbs: readonly Verb[] = [
     load: async () => (await import("./verbs/produce.ts")).produceCommand,
   },
   {
+    name: "show",
+    summary: "an aggregate: its state, its version and its events",
+    load: async () => (await import("./verbs/show.ts")).showCommand,
+  },
+  {
+    name: "dlq",
+    summary: "list, show and replay dead letters",
+    load: async () => (await import("./verbs/dlq.ts")).dlqCommand,
+  },
+  {
     name: "topics",
     summary: "compare the broker's topics with the catalog, and mend them",
     load: async () => (await import("./verbs/topics.ts")).topicsCommand,

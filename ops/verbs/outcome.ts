@@ -1,4 +1,10 @@
-import { FatalError, messageOf, TransientError, WriterLostError } from "../../engine/errors.ts";
+import {
+  FatalError,
+  messageOf,
+  PoisonError,
+  TransientError,
+  WriterLostError,
+} from "../../engine/errors.ts";
 
 /** How a verb ends: an exit code that scripts can rely on, and for people what is wrong and what to do next. */
 
@@ -57,6 +63,9 @@ export function explained(error: unknown): { readonly text: string; readonly cod
   }
   if (error instanceof FatalError) {
     return { text: `${error.code}: ${error.message}`, code: fatalCode(error) };
+  }
+  if (error instanceof PoisonError) {
+    return { text: `${error.code}: ${error.message}`, code: exitCode.failed };
   }
   if (error instanceof TransientError || error instanceof WriterLostError || isOfKafka(error)) {
     return { text: withNext(messageOf(error), startHint), code: exitCode.unavailable };

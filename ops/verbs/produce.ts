@@ -20,7 +20,7 @@ import { durationOption, rateOption, shownDuration, wholeOption } from "./durati
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { load, paced, totalOf } from "./load.ts";
 import { type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
-import { count, oneLine, print, printJson, say, shownId } from "./output.ts";
+import { count, oneLine, plural, print, printJson, say, shownId } from "./output.ts";
 import { bar, type Progress, startProgress } from "./progress.ts";
 import { readSettings, settingsHelp } from "./settings.ts";
 import { summaryLines, summaryOf, Tally } from "./tally.ts";
@@ -137,19 +137,21 @@ type NumberedLine = ReadLine & { readonly number: number };
 function sourceOf(file: string | undefined, options: Options): Source {
   const { rate, accounts = standard.accounts, seed } = options;
   const loadOnly = (["for", "accounts", "seed"] as const).filter((it) => options[it] !== undefined);
-  if (file === undefined && rate === undefined) {
+  if (rate === undefined) {
+    if (loadOnly.length > 0) {
+      throw wrongUsage(`--${loadOnly.join(" and --")} goes with --rate, which makes load.`);
+    }
+    if (file !== undefined) return fileSource(file);
     throw wrongUsage(
       "There is nothing to send: name a file, - for standard input, or --rate to make load.",
       "All options: foldlog produce --help",
     );
   }
-  if (rate === undefined) {
-    if (loadOnly.length === 0) return fileSource(file ?? "-");
-    throw wrongUsage(`--${loadOnly.join(" and --")} goes with --rate, which makes load.`);
-  }
   if (file !== undefined) throw wrongUsage("It is either a file or --rate, which makes load.");
   const pace = { rate, forMs: options.for ?? standard.forMs };
-  return loadSource(pace, accounts, seed ?? String(randomInt(2 ** 31)));
+  const chosen = seed ?? String(randomInt(2 ** 31));
+  say(`Seed ${chosen}: ${count(totalOf(pace))} commands on ${plural(accounts, "account")}.`);
+  return loadSource(pace, accounts, chosen);
 }
 
 function fileSource(file: string): Source {
@@ -207,7 +209,6 @@ function loadSource(
     total: totalOf(pace),
     share: () => given / totalOf(pace),
     async *chunks(codec, signal) {
-      say(`Seed ${seed}: ${count(totalOf(pace))} commands on ${count(accounts)} accounts.`);
       const made = load({ accounts, seed, clock: systemClock });
       for await (const commands of paced(made, pace, systemClock, signal)) {
         given += commands.length;

@@ -22,7 +22,7 @@ export function startProgress(line: () => string): Progress {
   };
   const draw = () => {
     clear();
-    stderr.write(cut(line(), stderr.columns - 1));
+    stderr.write(cut(line(), (stderr.columns || 80) - 1)); // A terminal may not know its width.
   };
   draw();
   const timer = setInterval(draw, redrawMs);

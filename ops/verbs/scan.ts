@@ -1,0 +1,54 @@
+import { TransientError } from "../../engine/errors.ts";
+import type { LogOffsets, LogRecord, Reader, TopicPartition } from "../../engine/log.ts";
+
+/** Reads what a partition holds now, from one end to the other. */
+
+export interface ScannedSlice {
+  readonly records: readonly LogRecord[];
+  /** From 0 to 1. */
+  readonly share: number;
+}
+
+export interface ScanOptions {
+  readonly reader: Reader;
+  readonly of: TopicPartition;
+  /** Where to begin; the start of the log where left out, or where it is before it. */
+  readonly from?: bigint;
+}
+
+const limits = { maxBytes: 4 << 20, maxWaitMs: 500 };
+const answerWithinMs = 15_000;
+
+/**
+ * Everything committed from `from` to the last stable offset of this moment: what an open transaction holds
+ * back is not waited for.
+ * @throws TransientError where the broker stops answering
+ */
+export async function* scan({ reader, of, from }: ScanOptions): AsyncGenerator<ScannedSlice> {
+  const { start, stable } = await boundsOf(reader, of);
+  const first = from === undefined || from < start ? start : from;
+  for (let offset = first; offset < stable;) {
+    const signal = AbortSignal.timeout(answerWithinMs);
+    const slice = await reader.read({ ...of, offset }, limits, signal);
+    if (signal.aborted && slice.next === offset) throw silent(of);
+    offset = slice.next;
+    const records = slice.records.filter((record) => record.offset < stable);
+    yield { records, share: Math.min(1, Number(offset - first) / Number(stable - first)) };
+  }
+}
+
+/** @throws TransientError where the broker does not answer */
+export async function boundsOf(reader: Reader, of: TopicPartition): Promise<LogOffsets> {
+  const signal = AbortSignal.timeout(answerWithinMs);
+  try {
+    return await reader.offsets(of, signal);
+  } catch (error) {
+    throw signal.aborted ? silent(of) : error;
+  }
+}
+
+function silent({ topic, partition }: TopicPartition): TransientError {
+  return new TransientError(
+    `The broker of ${topic}/${partition} did not answer within ${answerWithinMs / 1000} s`,
+  );
+}
