@@ -28,6 +28,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import("./verbs/show.ts")).showCommand,
   },
   {
+    name: "sql",
+    summary: "ask the views, read only",
+    load: async () => (await import("./verbs/sql.ts")).sqlCommand,
+  },
+  {
     name: "dlq",
     summary: "list, show and replay dead letters",
     load: async () => (await import("./verbs/dlq.ts")).dlqCommand,
