@@ -253,7 +253,9 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   socket.setKeepAlive(true, 60_000);
   socket.setNoDelay(true);
   // Whoever waits for an answer is told by this event alone, which a socket that was cut does not have.
-  socket.once("close", () => socket.emit("end"));
+  socket.once("close", () => {
+    if (!socket.readableEnded) socket.emit("end");
+  });
   return socket;
 }
 
