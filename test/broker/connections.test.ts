@@ -57,6 +57,29 @@ describe("A connection that has gone silent without an end, as where a host has 
   });
 });
 
+describe("A connection that the broker has ended because it was idle", () => {
+  test("is opened again for the next use, and no writer is lost by it", async () => {
+    const writer = await log.openWriter({ transactionalId: at.topic });
+    const reader = await log.openReader();
+    const producer = await log.openProducer();
+    const transaction = (offset: bigint) => ({
+      records: [outRecord(at, "transacted")],
+      consumed: { group: at.topic, ...at, offset },
+    });
+    await writer.transact(transaction(1n));
+    await producer.send([outRecord(at, "sent")]);
+    await reader.read({ ...at, offset: 0n }, limits, never);
+    proxy.hangUp();
+    await until("the connections to end", () => proxy.connections() === 0);
+
+    expect(await writer.transact(transaction(2n))).toEqual([3n]);
+    expect(await producer.send([outRecord(at, "sent")])).toHaveLength(1);
+    const { records } = await reader.read({ ...at, offset: 3n }, limits, never);
+    expect(String(records[0]?.value)).toBe("transacted");
+    for (const it of [writer, reader, producer]) await it.close();
+  });
+});
+
 describe("What was closed", () => {
   test("ends a read that is waiting, and connects no more", async () => {
     const reader = await log.openReader();

@@ -44,6 +44,8 @@ export interface KafkaProxy {
    * vanished. New ones work.
    */
   freeze(): void;
+  /** Ends every connection that there is, as a broker does with idle ones. */
+  hangUp(): void;
   /** How many connections clients have open. */
   connections(): number;
   /** Forgets the faults that have hit nothing yet. */
@@ -122,6 +124,9 @@ export async function startKafkaProxy(listenPort: number, brokerPort: number): P
     },
     freeze: () => {
       for (const socket of open) socket.removeAllListeners("data").resume(); // What comes is dropped.
+    },
+    hangUp: () => {
+      for (const socket of clients) socket.end();
     },
     connections: () => clients.size,
     heal: () => {
