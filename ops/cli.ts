@@ -18,6 +18,11 @@ interface Verb {
 /** In the order in which `--help` shows them. */
 const verbs: readonly Verb[] = [
   {
+    name: "status",
+    summary: "what is reachable, how far each worker is, and what is wrong",
+    load: async () => (await import("./verbs/status.ts")).statusCommand,
+  },
+  {
     name: "produce",
     summary: "send commands from a file, or make load, and wait for the answers",
     load: async () => (await import("./verbs/produce.ts")).produceCommand,
