@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
-import { createReadStream, statSync } from "node:fs";
+import { createReadStream, existsSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
 import { isAborted, systemClock } from "../../engine/clock.ts";
@@ -182,13 +183,20 @@ function fileSource(file: string): Source {
 
 function opened(file: string): { readonly stream: Readable; readonly size: number | null } {
   if (file === "-") return { stream: process.stdin, size: null };
+  const path = pathOf(file);
   try {
-    const found = statSync(file);
+    const found = statSync(path);
     if (found.isDirectory()) throw new Error("it is a folder");
-    return { stream: createReadStream(file), size: found.isFile() ? found.size : null };
+    return { stream: createReadStream(path), size: found.isFile() ? found.size : null };
   } catch (error) {
     throw unreadable(file, error);
   }
+}
+
+/** npm runs its scripts at the root of the repository, wherever the user stands. */
+function pathOf(file: string): string {
+  const stands = process.env["INIT_CWD"];
+  return stands === undefined || existsSync(file) ? file : resolve(stands, file);
 }
 
 function unreadable(file: string, error: unknown): Error {

@@ -56,6 +56,7 @@ async function planTopics({ json = false }: Options): Promise<ExitCode> {
   const planned = await withLog(config, (log) => plan(log, catalog, config.replicationFactor));
   for (const it of planned) show(it, json);
   if (!json) print(planSummary(planned));
+  for (const line of refusalHints(planned)) say(line);
   return codeOf(planned);
 }
 
@@ -71,6 +72,7 @@ async function applyTopics({ json = false, yes = false }: Options): Promise<Exit
       return exitCode.failed;
     }
     await carryOut(log, changes, config.replicationFactor);
+    for (const line of refusalHints(planned)) say(line);
     if (!json) print(applySummary(planned));
     return codeOf(planned);
   });
@@ -131,6 +133,28 @@ const meanings: Readonly<Record<PlannedTopic["action"], string>> = {
   keep: "is as it should be",
   refuse: "differs in what cannot be changed in place: left as it is",
 };
+
+/** What can be done about what cannot be mended in place. */
+export function refusalHints(planned: readonly PlannedTopic[]): readonly string[] {
+  const refused = planned.filter(({ action }) => action === "refuse");
+  const foundFor = (setting: string) =>
+    refused.flatMap(({ differences }) => differences.find((it) => it.setting === setting) ?? [])[0];
+  const replicas = foundFor("replication.factor");
+  const hints: string[] = [];
+  if (replicas !== undefined) {
+    hints.push(
+      `Replicas are moved by Kafka's own kafka-reassign-partitions. Should ${replicas.found} be right, set ` +
+        `FOLDLOG_REPLICATION_FACTOR=${replicas.found}.`,
+    );
+  }
+  if (foundFor("partitions") !== undefined) {
+    hints.push(
+      "The number of partitions is fixed for the life of a namespace: with another, every aggregate would " +
+        "be sought in the wrong place.",
+    );
+  }
+  return hints;
+}
 
 function numbers(
   planned: readonly PlannedTopic[],
