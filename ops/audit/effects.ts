@@ -41,11 +41,12 @@ export function checkEffects(
 function checkWriters({ at, findings }: PartitionChecks, handling: Handling): void {
   const { events, reply, deadLetter } = handling;
   const written = [
-    ...events.map(({ record }) => ({ record, where: at.events(record.offset) })),
     ...(reply ? [{ record: reply.record, where: at.replies(reply.record.offset) }] : []),
+    ...events.map(({ record }) => ({ record, where: at.events(record.offset) })),
     ...(deadLetter ? [{ record: deadLetter.record, where: at.dlq(deadLetter.record.offset) }] : []),
   ];
-  const expectedWriter = reply?.record.writer ?? events[0]?.record.writer ?? null;
+  const expectedWriter =
+    written.find(({ record }) => record.writer !== null)?.record.writer ?? null;
   for (const { record, where } of written) {
     if (record.writer !== null && record.writer === expectedWriter) continue;
     const expected = `written in one transaction${expectedWriter === null ? "" : `, by ${expectedWriter}`}`;

@@ -35,6 +35,8 @@ export interface History {
   /** Where each log begins; raised by what plays retention. */
   readonly starts: Record<TopicKind, bigint>;
   readonly ends: Record<TopicKind, bigint>;
+  /** Where the snapshots end when they are looked at again, at the end of the audit. */
+  snapshotsEndNow: bigint;
   readonly balances: Map<string, BalanceRow>;
   readonly statements: Map<string, Movement[]>;
   readonly checkpoints: Record<"balances" | "statements", ViewCheckpoint>;
@@ -105,10 +107,16 @@ function commandsFor(
     .map((accountId) =>
       commandRecord(bank, "OpenAccount", { commandId: `o-${accountId}`, accountId, owner: "Ada" }),
     );
+  const headers: OutRecord["headers"] = [["h", "x"]];
+  /** Each kind of poison at least once. */
+  const sure = new Map([
+    [20, "value"],
+    [40, "key"],
+  ]);
   const types = ["OpenAccount", "DepositFunds", "DepositFunds", "DepositFunds", "WithdrawFunds"];
   while (records.length < count) {
     const i = records.length;
-    if (random() < 0.2) {
+    if (random() < 0.2 && !sure.has(i)) {
       records.push(pick(records));
       continue;
     }
@@ -123,9 +131,9 @@ function commandsFor(
     };
     const record = commandRecord(bank, random() < 0.05 ? "CloseAccount" : pick(types), fields);
     const dice = random();
-    if (dice < 0.04)
-      records.push({ ...record, value: Buffer.from("poison"), headers: [["h", "x"]] });
-    else if (dice < 0.06) records.push({ ...record, key: null });
+    if (dice < 0.04 || sure.get(i) === "value")
+      records.push({ ...record, value: Buffer.from("poison"), headers });
+    else if (dice < 0.06 || sure.get(i) === "key") records.push({ ...record, key: null });
     else records.push(record);
   }
   return records;
@@ -195,6 +203,7 @@ async function project(
     },
     starts: { commands: 0n, events: 0n, snapshots: 0n, replies: 0n, dlq: 0n },
     ends,
+    snapshotsEndNow: ends.snapshots,
     balances: balanceRows(balance.rows),
     statements: movementRows(statement.rows),
     checkpoints: { balances: balance.checkpoint, statements: statement.checkpoint },
@@ -278,13 +287,13 @@ export async function auditHistory(
 }
 
 function sourceOf(history: History): AuditedPartition {
-  const topicOf = (kind: TopicKind): AuditedTopic => {
-    const { topics, log, starts, ends, random } = history;
+  const topicOf = (kind: TopicKind, end = history.ends[kind]): AuditedTopic => {
+    const { topics, log, starts, random } = history;
     const start = starts[kind];
     return {
-      ...{ topic: topics[kind].name, partition: 0, start, end: ends[kind] },
+      ...{ topic: topics[kind].name, partition: 0, start, end },
       async *read() {
-        let rest = log[kind].filter(({ offset }) => offset >= start && offset < ends[kind]);
+        let rest = log[kind].filter(({ offset }) => offset >= start && offset < end);
         let isAfterGap = start > 0n;
         do {
           const size = 1 + Math.floor(random() * 20);
@@ -302,7 +311,7 @@ function sourceOf(history: History): AuditedPartition {
     snapshots: topicOf("snapshots"),
     replies: topicOf("replies"),
     dlq: topicOf("dlq"),
-    snapshotsNow: async () => topicOf("snapshots"),
+    snapshotsNow: async () => topicOf("snapshots", history.snapshotsEndNow),
   };
 }
 
