@@ -1,0 +1,225 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../engine/clock.ts";
+import type { Codec } from "../../engine/codec.ts";
+import { TransientError, WriterLostError } from "../../engine/errors.ts";
+import { MemoryLog, type Network } from "../../engine/testing/memory-log.ts";
+import { MemoryStoreFiles } from "../../engine/testing/memory-store.ts";
+import type { AggregateTopics } from "../../engine/topic.ts";
+import {
+  bankCodec,
+  bankTopics,
+  commandRecord,
+  createTopics,
+  processPartition,
+  type RunningPartition,
+} from "../../test/bank.ts";
+import { until } from "../../test/until.ts";
+import type { Outgoing } from "./command-lines.ts";
+import { type Answered, Conversation, type ConversationOptions } from "./conversation.ts";
+
+let log: MemoryLog;
+let topics: AggregateTopics;
+let codec: Codec;
+let running: RunningPartition[];
+let open: Conversation<Outgoing>[];
+let answers: Answered<Outgoing>[];
+let troubles: string[];
+
+beforeEach(async () => {
+  log = new MemoryLog();
+  topics = bankTopics("test", 2);
+  await createTopics(log, topics);
+  codec = await bankCodec(topics, systemClock);
+  [running, open, answers, troubles] = [[], [], [], []];
+});
+
+afterEach(async () => {
+  for (const conversation of open) await conversation.close();
+  for (const partition of running) await partition.stop();
+});
+
+function startBank(): void {
+  const { open: openStore } = new MemoryStoreFiles();
+  const bank = { log, topics, codec, clock: systemClock, openStore };
+  running = [0, 1].map((partition) => processPartition(bank, partition));
+}
+
+async function converse(more: Partial<ConversationOptions<Outgoing>> = {}) {
+  const conversation = await Conversation.open<Outgoing>({
+    log,
+    codec,
+    aggregates: [topics],
+    replies: "awaited",
+    silenceMs: 20_000,
+    onAnswer: (answered) => answers.push(answered),
+    onTrouble: (message) => troubles.push(message),
+    ...more,
+  });
+  open.push(conversation);
+  return conversation;
+}
+
+function deposit(commandId: string, accountId: string): Outgoing {
+  const record = commandRecord({ topics, codec }, "DepositFunds", {
+    commandId,
+    accountId,
+    amountCents: 5,
+  });
+  return { commandId, type: "DepositFunds", aggregateId: accountId, line: null, record };
+}
+
+function opening(accountId: string, commandId = `open-${accountId}`): Outgoing {
+  const data = { commandId, accountId, owner: "Ada" };
+  const record = commandRecord({ topics, codec }, "OpenAccount", data);
+  return { commandId, type: "OpenAccount", aggregateId: accountId, line: null, record };
+}
+
+/** Loses the answers to the first sends of clients: what they sent is in the log. */
+function losingAnswers(times: number): Network {
+  let lost = 0;
+  return async (call, handle) => {
+    const answer = handle();
+    if (call.api === "Produce" && call.by === null && lost < times) {
+      lost += 1;
+      throw new WriterLostError("indefinite", "the answer was lost");
+    }
+    return answer;
+  };
+}
+
+const told = () =>
+  answers.map(({ outgoing, reply }) => [outgoing.commandId, reply.outcome, reply.duplicate]).sort();
+
+describe("a conversation", () => {
+  test("hears the answer to each command that it sent", async () => {
+    startBank();
+    const conversation = await converse();
+    for (const id of ["a", "b", "c"]) conversation.send(opening(id));
+    conversation.send(deposit("d-a", "a"));
+    conversation.send(deposit("d-x", "nobody"));
+    await conversation.settled();
+    expect(told()).toEqual([
+      ["d-a", "accepted", false],
+      ["d-x", "rejected", false],
+      ["open-a", "accepted", false],
+      ["open-b", "accepted", false],
+      ["open-c", "accepted", false],
+    ]);
+    expect(conversation).toMatchObject({ sent: 5, unanswered: 0, gaveUp: false });
+  });
+
+  test("takes no reply to another sender's command for its own, though the ids are the same", async () => {
+    const conversation = await converse();
+    const other = await log.openProducer();
+    await other.send([opening("a", "same").record]);
+    conversation.send(opening("a", "same"));
+    await until("the command to be in the log", () => conversation.sent === 1, { everyMs: 1 });
+    startBank();
+    await conversation.settled();
+    expect(answers.map(({ reply }) => [reply.commandOffset, reply.firstOffset])).toEqual([[1, 0]]);
+    expect(told()).toEqual([["same", "accepted", true]]);
+  });
+
+  test("hears nothing of what was answered before it began", async () => {
+    startBank();
+    const earlier = await converse();
+    earlier.send(opening("a"));
+    await earlier.settled();
+    answers.length = 0;
+    const conversation = await converse();
+    conversation.send(opening("b"));
+    await conversation.settled();
+    expect(told()).toEqual([["open-b", "accepted", false]]);
+  });
+
+  test("sends the same ids again by another producer where an answer was lost", async () => {
+    startBank();
+    const conversation = await converse({ log: log.via(losingAnswers(2)) });
+    conversation.send(opening("a"));
+    conversation.send(deposit("d-a", "a"));
+    await conversation.settled();
+    // They were in the log already, and nothing was done twice.
+    expect(told()).toEqual([
+      ["d-a", "accepted", true],
+      ["open-a", "accepted", true],
+    ]);
+    expect(troubles).toEqual(["the answer was lost", "the answer was lost"]);
+    const { partition } = opening("a").record;
+    expect(log.committed({ topic: topics.events.name, partition })).toHaveLength(2);
+  });
+
+  test("goes on once brokers that were away are back", async () => {
+    startBank();
+    let away = 3;
+    const network: Network = async (call, handle) => {
+      if (call.api === "Produce" && away-- > 0) throw new TransientError("nobody answers");
+      return handle();
+    };
+    const conversation = await converse({ log: log.via(network) });
+    conversation.send(opening("a"));
+    await conversation.settled();
+    expect(told()).toEqual([["open-a", "accepted", false]]);
+  });
+
+  test("gives up after a silence, and says how many stayed unanswered", async () => {
+    const conversation = await converse({ silenceMs: 150 });
+    conversation.send(opening("a"));
+    conversation.send(opening("b"));
+    await conversation.settled();
+    expect(conversation).toMatchObject({ sent: 2, unanswered: 2, gaveUp: true, isOver: true });
+    expect(conversation.signal.aborted).toBe(true);
+  });
+
+  test("does not give up while nothing is in flight", async () => {
+    startBank();
+    const conversation = await converse({ silenceMs: 300 });
+    const startedAt = Date.now();
+    await until("longer than the silence", () => Date.now() - startedAt > 600);
+    conversation.send(opening("a"));
+    await conversation.settled();
+    expect(conversation).toMatchObject({ unanswered: 0, gaveUp: false });
+  });
+
+  test("counts what the broker acknowledged where replies are ignored", async () => {
+    const conversation = await converse({ replies: "ignored" });
+    for (const id of ["a", "b", "c"]) conversation.send(opening(id));
+    await conversation.settled();
+    expect(conversation).toMatchObject({ sent: 3, unanswered: 0 });
+    expect(answers).toEqual([]);
+  });
+
+  test("has room for so many in flight, and for more once they are answered", async () => {
+    const conversation = await converse();
+    let sent = 0;
+    while (conversation.hasRoom) conversation.send(deposit(`d-${sent++}`, `a-${sent}`));
+    expect(sent).toBeGreaterThanOrEqual(1_000);
+    expect(sent).toBeLessThanOrEqual(10_000);
+    startBank();
+    await conversation.room();
+    expect(conversation.hasRoom).toBe(true);
+    await conversation.settled();
+    expect(answers).toHaveLength(sent);
+  });
+
+  test("keeps the order of the commands of one account", async () => {
+    startBank();
+    const conversation = await converse({ log: log.via(losingAnswers(1)) });
+    conversation.send(opening("a"));
+    for (let i = 0; i < 20; i++) {
+      conversation.send(deposit(`d-${i}`, "a"));
+      if (i % 5 === 0) await until("a send", () => conversation.sent >= i, { everyMs: 1 });
+    }
+    await conversation.settled();
+    const versions = answers.map(({ outgoing, reply }) => [outgoing.commandId, reply.version]);
+    const expected = [["open-a", 1], ...Array.from({ length: 20 }, (_, i) => [`d-${i}`, i + 2])];
+    expect(versions).toEqual(expected);
+  });
+
+  test("fails with an error that no time cures", async () => {
+    const conversation = await converse();
+    const { record } = opening("a");
+    const tooLarge = { ...record, value: Buffer.alloc(1_100_000) };
+    conversation.send({ ...opening("a"), record: tooLarge });
+    await expect(conversation.settled()).rejects.toThrow("larger than");
+  });
+});
