@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { Config } from "../../engine/config.ts";
+import { FatalError, messageOf } from "../../engine/errors.ts";
+import { openDatabase } from "../../engine/postgres.ts";
+import { accountAudit } from "../audit/account-audit.ts";
+import { audit, type AuditReport, type Progress } from "../audit/audit.ts";
+import { type Expected, parseExpected } from "../audit/expected.ts";
+import { openLogReader } from "../audit/log-reader.ts";
+import { reportLines } from "../audit/report.ts";
+import { codecFor } from "./connect.ts";
+import { CliError, type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
+import { count, painted, plural, print, printJson } from "./output.ts";
+import { bar, startProgress } from "./progress.ts";
+import { readSettings, settingsHelp } from "./settings.ts";
+
+interface Options {
+  readonly json: boolean;
+  readonly expected?: string;
+}
+
+export function auditCommand(program: Command): void {
+  program
+    .command("audit")
+    .summary("check that the log and the views keep their promises")
+    .description(
+      "Checks that the log and the views keep their promises: reads every topic by a client of its own, " +
+        "folds the events by code of its own, and compares. Changes nothing; the bank may go on meanwhile.",
+    )
+    .option(
+      "--expected <file.csv>",
+      "compare with account_id,balance_cents,version,rejected of each account",
+    )
+    .option("--json", "one JSON object", false)
+    .addHelpText(
+      "after",
+      `
+DATABASE_READ_URL is Postgres as foldlog_reader. Of the log none, gzip and zstd compression are read.
+${settingsHelp}
+
+Exit codes: 0 every invariant held, 1 one is violated (or an account is not as the file has it),
+5 something could not be looked at.
+
+Example:
+  npm run -s foldlog -- audit`,
+    )
+    .action(exitsWith(auditAccounts));
+}
+
+async function auditAccounts({ json, expected: file }: Options): Promise<ExitCode> {
+  const { config } = readSettings(["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "DATABASE_READ_URL"]);
+  const expected = file === undefined ? null : readExpected(file);
+  const report = await auditWith(config, expected);
+  if (json) printJson(report);
+  else {
+    const paints = { good: painted("green"), bad: painted("red"), quiet: painted("dim") };
+    for (const line of reportLines(report, paints)) print(line);
+  }
+  return report.hasHeld ? exitCode.ok : exitCode.failed;
+}
+
+function readExpected(file: string): Expected {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw wrongUsage(`${file} cannot be read: ${messageOf(error)}`);
+  }
+  try {
+    return parseExpected(text);
+  } catch (error) {
+    throw wrongUsage(`${file}: ${messageOf(error)}`);
+  }
+}
+
+async function auditWith(config: Config, expected: Expected | null): Promise<AuditReport> {
+  const { signal } = new AbortController();
+  const aggregate = accountAudit();
+  const log = openLogReader(config.kafka, signal);
+  const database = openDatabase({
+    url: config.databaseReadUrl ?? "",
+    applicationName: "foldlog audit",
+    maxConnections: 2,
+    answerTimeoutMs: 60_000,
+  });
+  let now: Progress | null = null;
+  const progress = startProgress(() => progressLine(now));
+  try {
+    const { commands, events, snapshots, replies, dlq } = aggregate.topics;
+    const codec = await codecFor(config, [commands, events, snapshots, replies, dlq]);
+    const onProgress = (it: Progress) => {
+      now = it;
+    };
+    return await audit({ aggregate, log, codec, database, expected, onProgress }, signal);
+  } catch (error) {
+    if (!(error instanceof FatalError)) throw error;
+    // 1 is for a promise that is broken: what could not be looked at is none.
+    throw new CliError(exitCode.unavailable, `The audit could not be done: ${error.message}`, {
+      cause: error,
+    });
+  } finally {
+    progress.end();
+    log.close();
+    await database.close();
+  }
+}
+
+function progressLine(progress: Progress | null): string {
+  if (progress === null) return "reading the views";
+  const { aggregate, partition, partitions, records } = progress;
+  const share = bar(partition / partitions);
+  return `${share}  ${aggregate}, partition ${count(partition + 1)} of ${count(partitions)}, ${plural(records, "record")}`;
+}
