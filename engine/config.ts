@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import type { KafkaConfig } from "./kafka/client.ts";
+import type { KafkaConfig } from "./kafka/kafkajs.ts";
 
 /** The only reader of settings. They come from the environment alone; every fault is reported at once. */
 

@@ -62,6 +62,33 @@ export class Health {
   }
 }
 
+/** What a process waits for outside of itself, by a name for each: a broker, the registry, Postgres. */
+export class Waits {
+  private readonly reasons = new Map<string, string>();
+
+  /** @returns whether that is new: nothing of this name waited, or, with `null`, something did */
+  set(name: string, reason: string | null): boolean {
+    const before = this.reasons.has(name);
+    if (reason === null) this.reasons.delete(name);
+    else this.reasons.set(name, reason);
+    return before !== (reason !== null);
+  }
+
+  get count(): number {
+    return this.reasons.size;
+  }
+
+  problems(): string[] {
+    return [...this.reasons].map(([name, reason]) => `waiting: ${name}: ${reason}`);
+  }
+}
+
+/** Anything that may keep a process from being ready. */
+export interface HasProblems {
+  /** A line each, for a person. */
+  problems(): string[];
+}
+
 export interface HealthServer {
   readonly port: number;
   close(): Promise<void>;
@@ -73,7 +100,7 @@ export interface HealthServer {
  */
 export async function serveHealth(
   { host, port }: { readonly host: string; readonly port: number },
-  workers: readonly Health[],
+  parts: readonly HasProblems[],
   metrics: Metrics,
 ): Promise<HealthServer> {
   const server: Server = createServer((request, response) => {
@@ -85,7 +112,7 @@ export async function serveHealth(
     if (request.method !== "GET" && request.method !== "HEAD") answer(405, "Only GET.\n");
     else if (pathname === "/livez") answer(200, "alive\n");
     else if (pathname === "/readyz") {
-      const problems = workers.flatMap((it) => it.problems());
+      const problems = parts.flatMap((it) => it.problems());
       if (problems.length === 0) answer(200, "ready\n");
       else answer(503, `not ready\n${problems.join("\n")}\n`);
     } else if (pathname === "/metrics") {

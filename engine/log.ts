@@ -161,7 +161,10 @@ export interface Log {
   createTopic(spec: TopicSpec): Promise<void>;
   /** Sets the given settings and leaves the others as they are. */
   alterTopic(topic: string, config: Readonly<Record<string, string>>): Promise<void>;
-  /** The group's committed offset, or `null` where there is none. */
+  /**
+   * The group's committed offset, or `null` where there is none. That of a transaction just committed may
+   * still be missing, until its markers are written; `openWriter` with the same id waits for them.
+   */
   committedOffset(group: string, of: TopicPartition): Promise<bigint | null>;
   openReader(): Promise<Reader>;
   /**

@@ -108,6 +108,11 @@ export const metricTable = {
     help: "Times that a partition went back to its checkpoint",
     labels: ["projection"],
   },
+  foldlog_broker_waits: {
+    type: "gauge",
+    help: "Questions that wait for a broker that does not answer",
+    labels: [],
+  },
   foldlog_registry_up: {
     type: "gauge",
     help: "1 while the schema registry answers, as far as it was asked",

@@ -4,19 +4,20 @@ import { openCodec } from "./avro.ts";
 import { backOff, dependencyBackoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
-import { type CommandHooks, commandLimits, processCommands } from "./command-processor.ts";
+import { commandLimits, processCommands } from "./command-processor.ts";
 import { type Config, printable } from "./config.ts";
 import type { Decider, Message } from "./decider.ts";
 import { FatalError, TransientError } from "./errors.ts";
-import { Health, serveHealth } from "./health.ts";
+import { Health, serveHealth, Waits } from "./health.ts";
 import { kafkaLog } from "./kafka/kafka-log.ts";
 import { sqliteStores } from "./sqlite-store.ts";
 import type { Log, Membership, TopicPartition } from "./log.ts";
 import { type Metrics, openMetrics } from "./metrics.ts";
 import { openPostgresViews } from "./postgres-views.ts";
 import type { AnyProjection, Projection } from "./projection.ts";
-import { type ProjectionHooks, projectionLimits, runProjection } from "./projector.ts";
+import { projectionLimits, runProjection } from "./projector.ts";
 import { openRegistry } from "./registry.ts";
+import { brokerWaits, commandHooks, keyOf, projectionHooks } from "./reports.ts";
 import { readSchemaIds } from "./schema-ids.ts";
 import { checkTopics } from "./topic-check.ts";
 import type { AggregateTopics, Topic } from "./topic.ts";
@@ -74,6 +75,7 @@ interface Context {
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly health: Health;
+  readonly waits: Waits;
 }
 
 /**
@@ -86,10 +88,11 @@ export async function runWorkers(options: RunOptions, signal: AbortSignal): Prom
   const logger = options.logger ?? pino({ level: config.logLevel });
   const metrics = openMetrics(version);
   const healths = Object.keys(workers).map((name) => new Health(name, metrics));
-  const server = await serveHealth(config.metrics, healths, metrics);
+  const waits = new Waits();
+  const server = await serveHealth(config.metrics, [waits, ...healths], metrics);
   logger.info({ ...printable(process.env), port: server.port }, "started");
 
-  const log = kafkaLog(config.kafka);
+  const log = kafkaLog({ ...config.kafka, onWaiting: brokerWaits({ waits, metrics, logger }) });
   // One worker's fatal error ends them all: the process is what is restarted.
   const ending = new AbortController();
   const end = () => {
@@ -99,18 +102,13 @@ export async function runWorkers(options: RunOptions, signal: AbortSignal): Prom
   try {
     const topics = Object.values(workers).flatMap(topicsOf);
     const check = () => checkTopics(log, topics, config.replicationFactor);
-    await patiently(check, "the broker", logger, ending.signal);
-    const codec = await openCodecFor(topics, { ...options, metrics, logger }, ending.signal);
+    await patiently(check, "the broker", { waits, logger }, ending.signal);
+    const shared = { metrics, logger, waits };
+    const codec = await openCodecFor(topics, { ...options, ...shared }, ending.signal);
     const runs = Object.entries(workers).map(async ([name, worker], i) => {
       const health = healths[i] as Health;
-      const context = {
-        log,
-        codec,
-        config,
-        metrics,
-        health,
-        logger: logger.child({ worker: name }),
-      };
+      const own = { health, logger: logger.child({ worker: name }) };
+      const context: Context = { log, codec, config, metrics, waits, ...own };
       try {
         await runWorker(name, worker, context, ending.signal);
       } finally {
@@ -137,7 +135,13 @@ function topicsOf(worker: Worker): readonly Topic[] {
 
 function openCodecFor(
   topics: readonly Topic[],
-  { config, upcasts = {}, metrics, logger }: RunOptions & Pick<Context, "metrics" | "logger">,
+  {
+    config,
+    upcasts = {},
+    metrics,
+    logger,
+    waits,
+  }: RunOptions & Pick<Context, "metrics" | "logger" | "waits">,
   signal: AbortSignal,
 ): Promise<Codec> {
   const { url, idsFile } = config.registry;
@@ -158,6 +162,7 @@ function openCodecFor(
       clock: systemClock,
       onRegistry: (state, reason) => {
         metrics.set("foldlog_registry_up", {}, state === "answers" ? 1 : 0);
+        waits.set("the schema registry", state === "answers" ? null : reason);
         if (state === "answers") logger.info("the registry answers again");
         else logger.warn({ reason }, "waiting for the registry");
       },
@@ -210,19 +215,20 @@ async function runCommands(
 async function runViews(
   name: string,
   { projection }: ProjectionWorker,
-  { log, codec, config, metrics, logger, health }: Context,
+  { log, codec, config, metrics, logger, health, waits }: Context,
   signal: AbortSignal,
 ): Promise<void> {
   if (config.databaseUrl === null) {
     throw new FatalError("BROKEN_INVARIANT", "A projector was started without DATABASE_URL");
   }
-  const waiting = once((error: TransientError) => {
-    logger.warn({ reason: error.message }, "waiting for Postgres");
-  });
+  const waiting = ({ message: reason }: TransientError) => {
+    if (waits.set(`${name}: Postgres`, reason)) logger.warn({ reason }, "waiting for Postgres");
+  };
   const views = await openPostgresViews(
     { url: config.databaseUrl, projection, clock: systemClock, waiting },
     signal,
   );
+  waits.set(`${name}: Postgres`, null);
   const group = `${projection.topics[0]?.namespace ?? ""}.${projection.name}.v${projection.version}`;
   const topics = projection.topics.map((topic) => topic.name);
   try {
@@ -275,121 +281,23 @@ async function inGroup(
   }
 }
 
-function commandHooks(
-  worker: string,
-  of: TopicPartition,
-  { metrics, logger, health }: Pick<Context, "metrics" | "logger" | "health">,
-): CommandHooks {
-  const key = keyOf(of);
-  const partition = String(of.partition);
-  return {
-    opening: (reason, error) => {
-      if (reason === "assigned") return;
-      metrics.add("foldlog_writer_reopened_total", { worker, reason });
-      health.set(key, "retrying", error?.message ?? reason);
-      logger.warn(
-        { partition: key, reason, error: error?.message },
-        "starting the partition again",
-      );
-    },
-    stuck: (at, stuckMs) => {
-      const labels = { worker, topic: at.topic, partition };
-      metrics.set("foldlog_restore_stuck_seconds", labels, stuckMs / 1000);
-      health.set(key, "opening", `waits for an open transaction on ${keyOf(at)}`);
-    },
-    ready: ({ fromStore, tookMs, resume }) => {
-      const from = fromStore ? "store" : "log";
-      metrics.observe("foldlog_restore_duration_seconds", { worker, from }, tookMs / 1000);
-      health.set(key, "ready");
-      logger.info({ partition: key, from, tookMs, resume: String(resume) }, "ready");
-    },
-    committed: (commit) => {
-      for (const [kind, count] of commit.tally) {
-        const [type = "", outcome = ""] = kind.split(" ");
-        metrics.add("foldlog_commands_total", { worker, type, outcome }, count);
-      }
-      for (const code of commit.deadLetterCodes) {
-        metrics.add("foldlog_dead_letters_total", { worker, code });
-      }
-      const seconds = commit.tookMs / 1000;
-      metrics.observe("foldlog_transaction_duration_seconds", { worker }, seconds);
-      if (commit.commands > 0) {
-        metrics.observe("foldlog_transaction_commands", { worker }, commit.commands);
-      }
-      if (commit.latencyMs !== null) {
-        metrics.observe("foldlog_command_duration_seconds", { worker }, commit.latencyMs / 1000);
-      }
-      if (commit.largestState > 0)
-        metrics.max("foldlog_state_bytes_max", { worker }, commit.largestState);
-    },
-    lag: (records) => {
-      metrics.set("foldlog_command_lag_records", { worker, partition }, records);
-    },
-  };
-}
-
-function projectionHooks(
-  projection: string,
-  of: TopicPartition,
-  { metrics, logger, health }: Pick<Context, "metrics" | "logger" | "health">,
-): ProjectionHooks {
-  const key = keyOf(of);
-  const labels = { projection, topic: of.topic, partition: String(of.partition) };
-  metrics.set("foldlog_projection_stopped", labels, 0);
-  let stopped = false;
-  return {
-    progress: ({ position, lagEvents, lagSeconds, events, rows }) => {
-      if (!stopped && health.set(key, "ready")) {
-        logger.info({ partition: key, position: String(position) }, "ready");
-      }
-      metrics.set("foldlog_projection_position", labels, Number(position));
-      metrics.set("foldlog_projection_lag_events", labels, lagEvents);
-      if (lagSeconds !== null) metrics.set("foldlog_projection_lag_seconds", labels, lagSeconds);
-      metrics.add("foldlog_projection_events_total", { projection }, events);
-      metrics.add("foldlog_projection_rows_total", { projection }, rows);
-    },
-    retrying: ({ error }) => {
-      metrics.add("foldlog_projection_retries_total", { projection });
-      if (!health.set(key, "retrying", error.message)) return;
-      logger.warn({ partition: key, reason: error.message }, "going back to the checkpoint");
-    },
-    stopped: ({ coordinates, key: event, type, cause }) => {
-      stopped = true;
-      metrics.set("foldlog_projection_stopped", labels, 1);
-      health.set(key, "stopped", `at ${coordinates}: ${cause.message}`);
-      const why = cause.message;
-      logger.error({ partition: key, coordinates, event, type, why }, "stopped at an event");
-    },
-  };
-}
-
 /** Waits for what may come back, with one line of log when it begins to. */
 async function patiently<T>(
   attempt: () => Promise<T>,
   what: string,
-  logger: Logger,
+  { waits, logger }: Pick<Context, "waits" | "logger">,
   signal: AbortSignal,
 ): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
-      return await attempt();
+      const result = await attempt();
+      waits.set(what, null);
+      return result;
     } catch (error) {
       if (!(error instanceof TransientError) || signal.aborted) throw error;
-      if (failures === 0) logger.warn({ reason: error.message }, `waiting for ${what}`);
+      const reason = error.message;
+      if (waits.set(what, reason)) logger.warn({ reason }, `waiting for ${what}`);
       await backOff(dependencyBackoff, failures, systemClock, signal);
     }
   }
-}
-
-function once<T>(work: (it: T) => void): (it: T) => void {
-  let done = false;
-  return (it) => {
-    if (done) return;
-    done = true;
-    work(it);
-  };
-}
-
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`;
 }

@@ -1,33 +1,13 @@
-import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { dirname, join, relative } from "node:path";
-import { connect as connectTls } from "node:tls";
-import type * as kafkajs from "kafkajs";
-import { FatalError, TransientError } from "../errors.ts";
+import type { Socket } from "node:net";
+import { TransientError } from "../errors.ts";
 import type { TopicPartition } from "../log.ts";
-
-/**
- * The only file that imports kafkajs. Taken from it: connections, SASL, TLS, metadata, the encoding of the
- * small requests, and the admin client. Not taken: its consumer and its producer, whose faults
- * `test/broker/stock-*.test.ts` show on a real broker; our own are in the files beside this one.
- */
-
-/** How to reach a cluster. */
-export interface KafkaConfig {
-  readonly brokers: readonly string[];
-  readonly clientId: string;
-  readonly tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | null;
-  readonly sasl: {
-    readonly mechanism: "plain" | "scram-sha-256" | "scram-sha-512";
-    readonly username: string;
-    readonly password: string;
-  } | null;
-}
-
-/** How long a broker may take to answer; the broker aborts a transaction that is open for longer, too. */
-export const requestTimeoutMs = 10_000;
+import {
+  type Broker,
+  createCluster,
+  type InternalBroker,
+  type InternalCluster,
+  type KafkaConfig,
+} from "./kafkajs.ts";
 
 /** A request of the Kafka protocol that we encode ourselves, and how its answer is decoded. */
 export interface WireRequest<T> {
@@ -38,227 +18,6 @@ export interface WireRequest<T> {
   decode(response: Buffer): T;
 }
 
-/** The part of kafkajs's broker that is used; each call rejects with its errors, see `protocolCode`. */
-export interface Broker {
-  readonly nodeId: number;
-  joinGroup(request: {
-    groupId: string;
-    sessionTimeout: number;
-    rebalanceTimeout: number;
-    memberId: string;
-    groupProtocols: { name: string; metadata: Buffer }[];
-  }): Promise<{
-    generationId: number;
-    leaderId: string;
-    memberId: string;
-    members: { memberId: string; memberMetadata: Buffer }[];
-  }>;
-  syncGroup(request: {
-    groupId: string;
-    generationId: number;
-    memberId: string;
-    groupAssignment: { memberId: string; memberAssignment: Buffer }[];
-  }): Promise<{ memberAssignment: Buffer }>;
-  heartbeat(request: {
-    groupId: string;
-    groupGenerationId: number;
-    memberId: string;
-  }): Promise<unknown>;
-  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
-  listOffsets(request: {
-    replicaId: number;
-    isolationLevel: number;
-    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[];
-  }): Promise<{ responses: { partitions: { offset: string }[] }[] }>;
-  offsetFetch(request: {
-    groupId: string;
-    topics: { topic: string; partitions: { partition: number }[] }[];
-  }): Promise<{ responses: { partitions: { offset: string }[] }[] }>;
-  initProducerId(request: {
-    transactionalId?: string;
-    transactionTimeout?: number;
-  }): Promise<{ producerId: string; producerEpoch: number }>;
-  addPartitionsToTxn(request: ProducerIdentity & { topics: TopicPartitions[] }): Promise<unknown>;
-  addOffsetsToTxn(request: ProducerIdentity & { groupId: string }): Promise<unknown>;
-  txnOffsetCommit(
-    request: ProducerIdentity & {
-      groupId: string;
-      topics: { topic: string; partitions: { partition: number; offset: string }[] }[];
-    },
-  ): Promise<unknown>;
-  endTxn(request: ProducerIdentity & { transactionResult: boolean }): Promise<unknown>;
-}
-
-export interface ProducerIdentity {
-  readonly transactionalId: string;
-  readonly producerId: string;
-  readonly producerEpoch: number;
-}
-
-export interface TopicPartitions {
-  readonly topic: string;
-  readonly partitions: readonly number[];
-}
-
-interface Protocol {
-  request: { apiKey: number; apiVersion: number; apiName: string; encode(): Promise<unknown> };
-  response: { decode(raw: Buffer): Promise<unknown>; parse(decoded: unknown): Promise<unknown> };
-  logResponseError?: boolean;
-}
-
-interface InternalBroker extends Broker {
-  readonly connectionPool: {
-    readonly pool: readonly { readonly socket?: Socket }[];
-    send: (protocol: Protocol) => Promise<unknown>;
-  };
-  lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol;
-  metadata: (topics: string[]) => Promise<unknown>;
-  findGroupCoordinator(request: {
-    groupId: string;
-    coordinatorType: number;
-  }): Promise<{ coordinator: { nodeId: number } }>;
-}
-
-interface InternalCluster {
-  readonly brokerPool: {
-    readonly brokers: Readonly<Record<string, InternalBroker>>;
-    readonly metadata: { readonly clusterId: string } | null;
-    createBroker: (options: object) => InternalBroker;
-    findConnectedBroker(): Promise<InternalBroker>;
-  };
-  connect(): Promise<void>;
-  refreshMetadata(): Promise<void>;
-  addTargetTopic(topic: string): Promise<void>;
-  findBroker(of: { nodeId: number }): Promise<InternalBroker>;
-  findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[];
-}
-
-const require = createRequire(import.meta.url);
-const stock = require("kafkajs") as typeof kafkajs;
-const { createLogger } = require("kafkajs/src/loggers") as {
-  createLogger: (options: { level: number; logCreator: () => () => void }) => unknown;
-};
-const Cluster = require("kafkajs/src/cluster") as new (options: object) => InternalCluster;
-const RequestQueue = require("kafkajs/src/network/requestQueue") as {
-  prototype: RequestQueueInternals;
-};
-const { requests } = require("kafkajs/src/protocol/requests") as {
-  requests: { Metadata: unknown };
-};
-const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
-  createErrorFromCode: (code: number) => Error;
-};
-
-/** Where kafkajs is installed. It has no `exports` map, so that its inner modules can be reached. */
-const installed = dirname(require.resolve("kafkajs/package.json"));
-
-/** The SHA-256 of its source files as they were read and tested: a pinned version would not notice an edit. */
-const testedSource = "924e866dae8ce55f080884df9aa40ec7545e71cd7969b9e3c80f7d1c80ace2e5";
-
-/**
- * @param folder of the package, where it is not the installed one
- * @throws FatalError `UNSUPPORTED_CLIENT` unless kafkajs is exactly the code that was hardened
- */
-export function verifyClient(folder = installed): void {
-  const hash = createHash("sha256");
-  const source = join(folder, "src");
-  const files = readdirSync(source, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => relative(source, join(entry.parentPath, entry.name)));
-  for (const file of files.sort())
-    hash.update(`${file}\n`).update(readFileSync(join(source, file)));
-  if (hash.digest("hex") === testedSource) return;
-  const { version } = require(join(folder, "package.json")) as { version: string };
-  throw new FatalError(
-    "UNSUPPORTED_CLIENT",
-    `kafkajs ${version} is installed, or 2.2.4 with changes; foldlog works around faults of exactly 2.2.4. ` +
-      `Pin "kafkajs": "2.2.4" and install again.`,
-  );
-}
-
-interface RequestQueueInternals {
-  throttledUntil: number;
-  throttleCheckTimeoutId: NodeJS.Timeout | null;
-  readonly pending: readonly unknown[];
-  checkPendingRequests(): void;
-  scheduleCheckPendingRequests(): void;
-}
-
-/**
- * kafkajs asks for a timer after each response, with a negative delay where nothing is throttled: on
- * Node 24 a storm of 1 ms timers (kafkajs#1751). Nothing is to be checked while nothing is pending.
- */
-RequestQueue.prototype.scheduleCheckPendingRequests = function (this: RequestQueueInternals) {
-  if (this.throttleCheckTimeoutId !== null || this.pending.length === 0) return;
-  this.throttleCheckTimeoutId = setTimeout(
-    () => {
-      this.throttleCheckTimeoutId = null;
-      this.checkPendingRequests();
-    },
-    Math.max(10, this.throttledUntil - Date.now()),
-  );
-};
-
-/**
- * kafkajs refuses the metadata of all topics while any one partition has no leader, so that one lost
- * partition would stop the others. Here such a partition just has leader −1.
- */
-function tolerateLostPartitions(broker: InternalBroker): void {
-  broker.metadata = (topics) => {
-    const metadata = broker.lookupRequest(3, requests.Metadata);
-    const protocol = metadata({ topics, allowAutoTopicCreation: false });
-    const parse = async (decoded: unknown) => {
-      const { topicMetadata } = decoded as { topicMetadata: { topicErrorCode: number }[] };
-      const failed = topicMetadata.find(({ topicErrorCode }) => topicErrorCode !== 0);
-      if (failed) throw createErrorFromCode(failed.topicErrorCode);
-      return decoded;
-    };
-    return broker.connectionPool.send({ ...protocol, response: { ...protocol.response, parse } });
-  };
-}
-
-/**
- * kafkajs goes on asking over a connection on which an answer is overdue, though it may be dead: a host that
- * vanished resets nothing, and TCP takes a quarter of an hour to notice. Here the next request opens another.
- */
-function cutOverdue({ connectionPool }: InternalBroker): void {
-  const send = connectionPool.send.bind(connectionPool);
-  connectionPool.send = async (protocol) => {
-    try {
-      return await send(protocol);
-    } catch (error) {
-      if ((error as Error).name === "KafkaJSRequestTimeoutError") {
-        for (const { socket } of connectionPool.pool) socket?.destroy();
-      }
-      throw error;
-    }
-  };
-}
-
-/** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
-const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
-const nothing = 0;
-
-interface SocketOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly ssl: object | null;
-  readonly onConnect: () => void;
-}
-
-function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
-  const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
-    : connectTcp({ host, port }, onConnect);
-  socket.setKeepAlive(true, 60_000);
-  socket.setNoDelay(true);
-  // Whoever waits for an answer is told by this event alone, which a socket that was cut does not have.
-  socket.once("close", () => {
-    if (!socket.readableEnded) socket.emit("end");
-  });
-  return socket;
-}
-
 /** One client: its own metadata, and connections that no other client waits behind. */
 export class KafkaClient {
   private readonly cluster: InternalCluster;
@@ -266,40 +25,17 @@ export class KafkaClient {
   private connected = false;
   /** Nothing connects any more. */
   closed = false;
+  readonly onWaiting: NonNullable<KafkaConfig["onWaiting"]>;
 
   constructor(config: KafkaConfig) {
-    this.cluster = new Cluster({
-      logger: createLogger({ level: nothing, logCreator: () => () => undefined }),
-      socketFactory: (options: SocketOptions) => {
-        if (this.closed) throw new Error("The client was closed");
-        const socket = createSocket(options);
-        this.sockets.add(socket);
-        socket.once("close", () => this.sockets.delete(socket));
-        return socket;
-      },
-      brokers: [...config.brokers],
-      ssl: config.tls,
-      sasl: config.sasl,
-      clientId: config.clientId,
-      connectionTimeout: 5_000,
-      authenticationTimeout: requestTimeoutMs,
-      reauthenticationThreshold: 10_000,
-      requestTimeout: requestTimeoutMs,
-      enforceRequestTimeout: true,
-      metadataMaxAge: 300_000,
-      allowAutoTopicCreation: false,
-      maxInFlightRequests: null,
-      isolationLevel: 1,
-      retry: noRetry,
+    this.onWaiting = config.onWaiting ?? (() => undefined);
+    this.cluster = createCluster(config, (create) => {
+      if (this.closed) throw new Error("The client was closed");
+      const socket = create();
+      this.sockets.add(socket);
+      socket.once("close", () => this.sockets.delete(socket));
+      return socket;
     });
-    const pool = this.cluster.brokerPool;
-    const createBroker = pool.createBroker;
-    pool.createBroker = (options) => {
-      const broker = createBroker(options);
-      tolerateLostPartitions(broker);
-      cutOverdue(broker);
-      return broker;
-    };
   }
 
   async clusterId(): Promise<string> {
@@ -379,21 +115,3 @@ export class KafkaClient {
     this.connected = true;
   }
 }
-
-/** kafkajs's admin client, for topics and their settings. */
-export function createAdmin(config: KafkaConfig): kafkajs.Admin {
-  return new stock.Kafka({
-    brokers: [...config.brokers],
-    clientId: config.clientId,
-    ...(config.tls && { ssl: config.tls }),
-    ...(config.sasl && { sasl: config.sasl as kafkajs.SASLOptions }),
-    requestTimeout: requestTimeoutMs,
-    connectionTimeout: 5_000,
-    logLevel: stock.logLevel.NOTHING,
-  }).admin({ retry: { retries: 5, initialRetryTime: 100 } });
-}
-
-export const topicResource = stock.ConfigResourceTypes.TOPIC;
-
-/** How members of a group tell each other their topics, and their leader the partitions ("consumer" protocol). */
-export const { MemberMetadata, MemberAssignment } = stock.AssignerProtocol;

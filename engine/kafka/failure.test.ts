@@ -3,7 +3,7 @@ import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { FatalError, TransientError, WriterLostError } from "../errors.ts";
-import type { KafkaConfig } from "./client.ts";
+import type { KafkaConfig } from "./kafkajs.ts";
 import { definiteFailure, producerFailure } from "./failure.ts";
 import { kafkaLog } from "./kafka-log.ts";
 

@@ -2,13 +2,8 @@ import { backOff, brokerBackoff, delayMs } from "../backoff.ts";
 import { systemClock } from "../clock.ts";
 import type { GroupOptions, Membership, TopicPartition } from "../log.ts";
 import { assign } from "../assignor.ts";
-import {
-  type Broker,
-  KafkaClient,
-  type KafkaConfig,
-  MemberAssignment,
-  MemberMetadata,
-} from "./client.ts";
+import { KafkaClient } from "./client.ts";
+import { type Broker, type KafkaConfig, MemberAssignment, MemberMetadata } from "./kafkajs.ts";
 import { definiteFailure, protocolCode } from "./failure.ts";
 
 /** A member that is silent for so long is replaced; shorter than a broker's default minimum is refused. */

@@ -11,14 +11,14 @@ import type {
   Writer,
   WriterOptions,
 } from "../log.ts";
+import { KafkaClient } from "./client.ts";
 import {
   createAdmin,
-  KafkaClient,
   type KafkaConfig,
   requestTimeoutMs,
   topicResource,
   verifyClient,
-} from "./client.ts";
+} from "./kafkajs.ts";
 import { definiteFailure, protocolCode, topicFailure, unknownTopicOrPartition } from "./failure.ts";
 import { KafkaMembership } from "./group.ts";
 import { KafkaReader } from "./reader.ts";

@@ -3,7 +3,8 @@ import { systemClock } from "../clock.ts";
 import { FatalError } from "../errors.ts";
 import type { OutRecord, Receipt } from "../log.ts";
 import { chunksByRound, type PartitionChunk } from "./batches.ts";
-import { type Broker, type KafkaClient, requestTimeoutMs, type WireRequest } from "./client.ts";
+import { type KafkaClient, type WireRequest } from "./client.ts";
+import { type Broker, requestTimeoutMs } from "./kafkajs.ts";
 import { retriable } from "./failure.ts";
 import { encodeBatch } from "./record-batch.ts";
 

@@ -1,6 +1,7 @@
 import { FatalError, TransientError } from "../errors.ts";
 import type { LogOffsets, LogRecord, Reader, ReadLimits, Slice, TopicPartition } from "../log.ts";
-import { KafkaClient, type KafkaConfig, type WireRequest } from "./client.ts";
+import { KafkaClient, type WireRequest } from "./client.ts";
+import { type KafkaConfig } from "./kafkajs.ts";
 import { offsetOutOfRange } from "./failure.ts";
 import { untilAnswered } from "./retry.ts";
 import { decodeBatches, type RecordBatch } from "./record-batch.ts";

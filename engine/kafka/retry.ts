@@ -1,6 +1,6 @@
 import { backOff, brokerBackoff, coordinatorBackoff } from "../backoff.ts";
 import { systemClock } from "../clock.ts";
-import { TransientError } from "../errors.ts";
+import { messageOf, TransientError } from "../errors.ts";
 import type { KafkaClient } from "./client.ts";
 import { definiteFailure, movedElsewhere, protocolCode } from "./failure.ts";
 
@@ -16,18 +16,25 @@ export async function untilAnswered<T>(
 ): Promise<T | null> {
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      return await ask();
+      const answer = await ask();
+      if (attempt >= worthTelling) client.onWaiting(what, null);
+      return answer;
     } catch (error) {
       const failure = definiteFailure(what, error);
       if (failure) throw failure;
       if (client.closed)
         throw new TransientError(`${what}: the client was closed`, { cause: error });
+      if (attempt + 1 === worthTelling) client.onWaiting(what, messageOf(error));
       await backOff(brokerBackoff, attempt, systemClock, signal);
       await client.refresh();
     }
   }
+  client.onWaiting(what, null);
   return null;
 }
+
+/** So many failures in a row are no election any more. */
+const worthTelling = 4;
 
 /** How often a coordinator that has a definite reason to wait is asked: for about ten seconds. */
 const maxAttempts = 60;

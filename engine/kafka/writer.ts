@@ -1,6 +1,7 @@
 import { invariant, WriterLostError } from "../errors.ts";
 import type { OutRecord, Producer, Receipt, Transaction, Writer, WriterOptions } from "../log.ts";
-import { type Broker, KafkaClient, type KafkaConfig, requestTimeoutMs } from "./client.ts";
+import { KafkaClient } from "./client.ts";
+import { type Broker, type KafkaConfig, requestTimeoutMs } from "./kafkajs.ts";
 import { movedElsewhere, producerFailure, retriable } from "./failure.ts";
 import { produce, type ProducerSession } from "./produce.ts";
 import { untilDefinite } from "./retry.ts";

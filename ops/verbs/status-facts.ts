@@ -1,6 +1,6 @@
 import type { Config } from "../../engine/config.ts";
 import { messageOf } from "../../engine/errors.ts";
-import { createAdmin, MemberAssignment } from "../../engine/kafka/client.ts";
+import { createAdmin, MemberAssignment } from "../../engine/kafka/kafkajs.ts";
 import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres.ts";
 import { newestOf } from "../../engine/avro-schema.ts";

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { expect, inject, test } from "vitest";
-import { KafkaClient, type KafkaConfig } from "../../engine/kafka/client.ts";
+import { KafkaClient } from "../../engine/kafka/client.ts";
+import { type KafkaConfig } from "../../engine/kafka/kafkajs.ts";
 import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import { closeAtEnd, newPartition, outRecord } from "./stock/log.ts";
 

@@ -23,7 +23,7 @@ export function copyOfKafkajs(): string {
 
 /**
  * kafkajs as it is published. From a copy, so that its modules are loaded once more: what
- * `engine/kafka/client.ts` changes in those that it loads does not reach these.
+ * `engine/kafka/kafkajs.ts` changes in those that it loads does not reach these.
  */
 const stock = require(copyOfKafkajs()) as typeof kafkajs;
 

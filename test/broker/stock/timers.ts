@@ -32,7 +32,7 @@ async function connect(): Promise<{
     const record = { topic, partition: 0, key: "key", value: null, headers: [], timestamp: 0 };
     return { send: () => producer.send([record]), close: () => producer.close() };
   }
-  if (subject === "mended") await import("../../../engine/kafka/client.ts");
+  if (subject === "mended") await import("../../../engine/kafka/kafkajs.ts");
   const stock = createRequire(import.meta.url)("kafkajs") as typeof kafkajs;
   const client = new stock.Kafka({ brokers: [brokers], logLevel: stock.logLevel.NOTHING });
   const producer = client.producer({ idempotent: true, maxInFlightRequests: 1 });

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { verifyClient } from "./client.ts";
+import { verifyClient } from "./kafkajs.ts";
 
 const installed = dirname(createRequire(import.meta.url).resolve("kafkajs/package.json"));
 let folder: string;
