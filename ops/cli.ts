@@ -43,6 +43,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import("./verbs/dlq.ts")).dlqCommand,
   },
   {
+    name: "audit",
+    summary: "check that the log and the views keep their promises",
+    load: async () => (await import("./verbs/audit.ts")).auditCommand,
+  },
+  {
     name: "topics",
     summary: "compare the broker's topics with the catalog, and mend them",
     load: async () => (await import("./verbs/topics.ts")).topicsCommand,
