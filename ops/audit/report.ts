@@ -18,8 +18,8 @@ export function reportLines(report: AuditReport, { good, bad, quiet }: Paints): 
     [left(""), left(""), left("")],
     invariants.map(({ id, promise, violated }) => [
       id,
-      promise,
       violated === 0 ? good("held") : bad(`violated ${times(violated)}`),
+      promise,
     ]),
   );
   const lines = invariants.flatMap(({ violated, violations }, i) => [
@@ -76,7 +76,8 @@ function expectedLines(
   ];
 }
 
-function countLines({ counts, rows }: AuditReport): readonly string[] {
+function countLines(report: AuditReport): readonly string[] {
+  const { counts, rows } = report;
   const { consumed, waiting, replies, events, deadLetters, aggregates } = counts;
   const { underWay, expiredCommands, expiredReplies } = counts;
   const views = Object.entries(rows).map(([view, n]) => `${plural(n, "row")} in ${view}`);
@@ -85,7 +86,7 @@ function countLines({ counts, rows }: AuditReport): readonly string[] {
     ...(replies === 1 ? ["1 reply"] : [`${count(replies)} replies`]),
     plural(events, "event"),
     plural(deadLetters, "dead letter"),
-    plural(aggregates, "account"),
+    plural(aggregates, report.aggregate),
     ...views,
   ];
   const notes = [

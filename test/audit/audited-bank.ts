@@ -1,0 +1,150 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { inject } from "vitest";
+import { openCodec } from "../../engine/avro.ts";
+import { systemClock } from "../../engine/clock.ts";
+import type { Codec } from "../../engine/codec.ts";
+import { loadConfig } from "../../engine/config.ts";
+import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
+import type { Log, OutRecord } from "../../engine/log.ts";
+import { openRegistry } from "../../engine/registry.ts";
+import { readerRole } from "../../engine/tables.ts";
+import type { AggregateTopics } from "../../engine/topic.ts";
+import { commandProcessor, projector, runWorkers } from "../../engine/worker.ts";
+import { accountAudit } from "../../ops/audit/account-audit.ts";
+import { audit, type AuditReport } from "../../ops/audit/audit.ts";
+import { type Expected } from "../../ops/audit/expected.ts";
+import { openLogReader } from "../../ops/audit/log-reader.ts";
+import { account } from "../../processors/aggregates/account.ts";
+import { balances } from "../../processors/projections/balances.ts";
+import { statements } from "../../processors/projections/statements.ts";
+import { registerAll } from "../../schemas/register.ts";
+import { bankTopics, commandRecord, createTopics, topicsOf } from "../bank.ts";
+import { type FreshDatabase, freshDatabase } from "../postgres/fresh-database.ts";
+import { until } from "../until.ts";
+
+/** A bank of a test's own on the real stack: its own topics, its own database, the real workers. */
+export interface AuditedBank {
+  readonly log: Log;
+  readonly topics: AggregateTopics;
+  readonly codec: Codec;
+  readonly database: FreshDatabase;
+  /** Sends commands, in this order. */
+  send(...commands: readonly OutRecord[]): Promise<void>;
+  command(type: string, commandId: string, fields?: Readonly<Record<string, unknown>>): OutRecord;
+  /** Until every command sent has its reply and both views have every event. */
+  caughtUp(): Promise<void>;
+  /** `patienceMs`: with transactions that hang. */
+  audit(more?: { expected?: Expected; patienceMs?: number }): Promise<AuditReport>;
+  close(): Promise<void>;
+}
+
+const partitions = 3;
+const { signal } = new AbortController();
+
+export async function openAuditedBank(): Promise<AuditedBank> {
+  const topics = bankTopics(`audit_${randomBytes(5).toString("hex")}`, partitions);
+  const kafka = {
+    brokers: [inject("kafkaBrokers")],
+    clientId: "audit-test",
+    tls: null,
+    sasl: null,
+  };
+  const log = kafkaLog(kafka);
+  await createTopics(log, topics);
+  for (const { name } of topicsOf(topics)) {
+    await log.alterTopic(name, { "min.insync.replicas": "1" });
+  }
+  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
+  const all = topicsOf(topics);
+  await registerAll({ registry, topics: all, idsFile: null }, signal);
+  const database = await freshDatabase();
+  await database.prepare([balances, statements]);
+  const codecOptions = { registry, topics: all, unknownIdWaitMs: 0, clock: systemClock };
+  const codec = await openCodec(codecOptions, signal);
+  const stateDir = mkdtempSync(join(tmpdir(), "foldlog-audit-"));
+  const stopping = new AbortController();
+  const running = runWorkers(
+    {
+      workers: {
+        account: commandProcessor(account, topics),
+        balances: projector({ ...balances, topics: [topics.events] }),
+        statements: projector({ ...statements, topics: [topics.events] }),
+      },
+      config: loadConfig(
+        {
+          KAFKA_BROKERS: inject("kafkaBrokers"),
+          SCHEMA_REGISTRY_URL: inject("registryUrl"),
+          DATABASE_URL: database.superuserUrl,
+          FOLDLOG_STATE_DIR: stateDir,
+          FOLDLOG_METRICS_PORT: "0",
+          FOLDLOG_REPLICATION_FACTOR: "1",
+          FOLDLOG_UNKNOWN_SCHEMA_WAIT_MS: "0",
+        },
+        ["DATABASE_URL"],
+      ),
+      version: "test",
+      logger: pino({ level: "silent" }),
+    },
+    stopping.signal,
+  );
+  running.catch(() => undefined); // `close` tells.
+  const producer = await log.openProducer();
+  const admin = database.open(database.superuserUrl);
+  const reader = database.open(readerRole);
+
+  return {
+    log,
+    topics,
+    codec,
+    database,
+    async send(...commands) {
+      await producer.send(commands);
+    },
+    command: (type, commandId, fields = {}) =>
+      commandRecord({ topics, codec }, type, { accountId: "a", commandId, ...fields }),
+    async caughtUp() {
+      const offsets = await log.openReader();
+      const endOf = async (topic: string, partition: number) =>
+        (await offsets.offsets({ topic, partition }, signal)).end;
+      await until("every worker to catch up", async () => {
+        for (let partition = 0; partition < partitions; partition++) {
+          const commands = await endOf(topics.commands.name, partition);
+          const of = { topic: topics.commands.name, partition };
+          const group = `${topics.namespace}.${topics.aggregate}`;
+          if (((await log.committedOffset(group, of)) ?? 0n) < commands) return false;
+          const events = await endOf(topics.events.name, partition);
+          const { count } = await admin.query(
+            `select from foldlog.checkpoints where topic = $1 and partition = $2 and next_offset >= $3`,
+            [topics.events.name, partition, events],
+          );
+          if (events > 0n && count < 2) return false;
+        }
+        return true;
+      });
+      await offsets.close();
+    },
+    async audit({ expected = null, patienceMs } = {}) {
+      const limits = patienceMs === undefined ? {} : { patienceMs };
+      const own = openLogReader(kafka, signal, limits);
+      try {
+        const aggregate = accountAudit(topics);
+        const common = { log: own, codec, database: reader, onProgress: () => undefined };
+        return await audit({ aggregate, ...common, expected }, signal);
+      } finally {
+        own.close();
+      }
+    },
+    async close() {
+      stopping.abort();
+      await running;
+      await producer.close();
+      await log.close();
+      await database.drop();
+      rmSync(stateDir, { recursive: true, force: true });
+    },
+  };
+}
