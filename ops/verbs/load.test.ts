@@ -2,7 +2,16 @@ import { describe, expect, test } from "vitest";
 import { isValidId, issueTimeOf } from "../../engine/message.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import type { AccountCommand, AccountState } from "../../schemas/generated.ts";
-import { dueAfter, load, type MadeCommand, seededRandom, totalOf, uuidV7 } from "./load.ts";
+import {
+  dueAfter,
+  load,
+  type MadeCommand,
+  type Pace,
+  paced,
+  seededRandom,
+  totalOf,
+  uuidV7,
+} from "./load.ts";
 
 const atNoon = { now: () => 1_760_000_000_000 };
 
@@ -88,5 +97,37 @@ describe("a pace", () => {
 
   test("is due at once, then evenly, and never beyond its total", () => {
     expect([0, 49, 50, 1_000, 60_000].map((ms) => dueAfter(ms, pace))).toEqual([1, 1, 2, 21, 40]);
+  });
+
+  /** Takes commands from a pace on a clock whose sleeps last longer than asked for. */
+  async function take(pace: Pace, { lateBy, msEach }: { lateBy: number; msEach: number }) {
+    let now = 0;
+    const clock = {
+      now: () => now,
+      random: () => 0.5,
+      sleep: async (ms: number) => {
+        now += ms * lateBy;
+      },
+    };
+    const commands = load({ accounts: 5, seed: "pace", clock });
+    let taken = 0;
+    for await (const some of paced(commands, pace, clock, new AbortController().signal)) {
+      taken += some.length;
+      now += some.length * msEach;
+    }
+    return { taken, now };
+  }
+
+  test.each([1, 1.07, 1.9])("gives all that it has where timers are late by %f", async (lateBy) => {
+    for (const rate of [0.5, 20, 333, 5_000]) {
+      const { taken } = await take({ rate, forMs: 2_000 }, { lateBy, msEach: 0 });
+      expect(taken).toBe(totalOf({ rate, forMs: 2_000 }));
+    }
+  });
+
+  test("ends with its time where commands are taken too slowly", async () => {
+    const { taken, now } = await take({ rate: 1_000, forMs: 2_000 }, { lateBy: 1, msEach: 10 });
+    expect(now).toBeLessThan(4_000);
+    expect(taken).toBeLessThan(400);
   });
 });

@@ -113,6 +113,7 @@ export function totalOf({ rate, forMs }: Pace): number {
 const tickMs = 10;
 /** So many at a time, so that the end of the time is noticed where they are taken slowly. */
 const maxAtOnce = 100;
+const lateSeconds = 0.2;
 
 /** Takes commands at a pace, and ends with its time even where they could not all be taken. */
 export async function* paced(
@@ -125,7 +126,9 @@ export async function* paced(
   const total = totalOf(pace);
   for (let given = 0; given < total && !signal.aborted;) {
     const elapsedMs = clock.now() - startedAt;
-    if (elapsedMs >= pace.forMs && given > 0) return;
+    const isOver = elapsedMs >= pace.forMs && given > 0;
+    // A timer that was late is no reason to leave the last ones out.
+    if (isOver && total - given > Math.max(1, pace.rate * lateSeconds)) return;
     const due = Math.min(dueAfter(elapsedMs, pace) - given, maxAtOnce);
     if (due > 0) {
       given += due;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { envFileText } from "../stack/env-file.ts";
-import { merged, parseEnvFile } from "./settings.ts";
+import { merged, mixedOf, parseEnvFile } from "./settings.ts";
 
 const local = {
   KAFKA_BROKERS: "127.0.0.1:9092",
@@ -35,6 +35,22 @@ describe("settings", () => {
   test("that describe the local broker are taken where it is named", () => {
     const env = merged({ KAFKA_BROKERS: local.KAFKA_BROKERS }, local);
     expect(env["FOLDLOG_REPLICATION_FACTOR"]).toBe("1");
+  });
+});
+
+describe("a mixture of two places", () => {
+  const needed = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "DATABASE_READ_URL"] as const;
+
+  test("is told where it leads to two deployments", () => {
+    expect(mixedOf({ KAFKA_BROKERS: "other:9092" }, local, needed)).toBe(
+      "SCHEMA_REGISTRY_URL and DATABASE_READ_URL are not set, and so taken",
+    );
+  });
+
+  test("is none where all come from one, or both say the same", () => {
+    expect(mixedOf({}, local, needed)).toBeNull();
+    expect(mixedOf({ KAFKA_BROKERS: local.KAFKA_BROKERS }, local, needed)).toBeNull();
+    expect(mixedOf({ KAFKA_BROKERS: "other:9092" }, {}, needed)).toBeNull();
   });
 });
 

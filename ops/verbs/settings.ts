@@ -31,7 +31,7 @@ export function readSettings(needed: readonly SettingName[]): CliSettings {
   const folder = folderAt(folderSetting(process.env));
   const local = existsSync(folder.env) ? readEnvFile(folder.env) : {};
   const env = merged(process.env, local);
-  const mixed = mixedOf(process.env, env, needed);
+  const mixed = mixedOf(process.env, local, needed);
   if (mixed !== null) process.stderr.write(`Note: ${mixed}, from ${folder.env}.\n`);
   return {
     config: loadConfig(env, needed),
@@ -67,17 +67,17 @@ export function merged(explicit: Environment, local: Environment): Environment {
   return env;
 }
 
-/** Which needed addresses are set and which are not, where it is some of each. */
-function mixedOf(
+/** Which needed addresses are taken from the file although another one that is set leads elsewhere. */
+export function mixedOf(
   explicit: Environment,
-  env: Environment,
+  local: Environment,
   needed: readonly SettingName[],
 ): string | null {
-  const addresses = needed.filter((name) => env[name] !== undefined);
-  const fromFile = addresses.filter((name) => env[name] !== explicit[name]);
-  if (fromFile.length === 0 || fromFile.length === addresses.length) return null;
-  const isOrAre = fromFile.length === 1 ? "is" : "are";
-  return `${fromFile.join(" and ")} ${isOrAre} not set, and so taken`;
+  const isSet = (name: string) => (explicit[name] ?? "") !== "";
+  const leadsElsewhere = needed.some((name) => isSet(name) && explicit[name] !== local[name]);
+  const taken = needed.filter((name) => !isSet(name) && local[name] !== undefined);
+  if (!leadsElsewhere || taken.length === 0) return null;
+  return `${taken.join(" and ")} ${taken.length === 1 ? "is" : "are"} not set, and so taken`;
 }
 
 function readEnvFile(file: string): Environment {

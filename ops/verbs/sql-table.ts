@@ -71,7 +71,9 @@ export function distinctNames(names: readonly string[]): readonly string[] {
 /** Where in a statement Postgres found fault: the line, and a mark below; empty where it did not say. */
 export function positionLines(sql: string, position: number | null): readonly string[] {
   if (position === null || position < 1 || position > sql.length + 1) return [];
-  const before = Array.from(sql).slice(0, position - 1).join(""); // It counts characters, not UTF-16 units.
+  const before = Array.from(sql)
+    .slice(0, position - 1)
+    .join(""); // It counts characters, not UTF-16 units.
   const number = before.split("\n").length;
   const lineStart = before.lastIndexOf("\n") + 1;
   const line = sql.slice(lineStart).split("\n")[0] ?? "";

@@ -1,5 +1,5 @@
 import type { Config } from "../../engine/config.ts";
-import { messageOf } from "../../engine/errors.ts";
+import { FatalError, messageOf } from "../../engine/errors.ts";
 import { createAdmin, MemberAssignment } from "../../engine/kafka/kafkajs.ts";
 import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres.ts";
@@ -15,14 +15,17 @@ import { groupOf, inputOf } from "./status-workers.ts";
 
 /** What the broker, the registry, Postgres and the workers say of themselves, each asked within seconds. */
 
-/** `T`, or why it cannot be told. */
-export type Told<T> = { readonly facts: T } | { readonly problem: string };
+/** `T`, or why it cannot be told: nobody answers, or whoever does refuses. */
+export type Told<T> =
+  | { readonly state: "answers"; readonly facts: T }
+  | { readonly state: "away" | "refuses"; readonly problem: string };
 
 async function told<T>(ask: () => Promise<T>): Promise<Told<T>> {
   try {
-    return { facts: await ask() };
+    return { state: "answers", facts: await ask() };
   } catch (error) {
-    return { problem: messageOf(error) };
+    const state = error instanceof FatalError || error instanceof SqlError ? "refuses" : "away";
+    return { state, problem: messageOf(error) };
   }
 }
 

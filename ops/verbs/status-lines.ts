@@ -26,8 +26,8 @@ export function statusLines(status: Status): readonly string[] {
   ];
 }
 
-function serviceRow({ name, address, isReachable, detail }: Service): readonly string[] {
-  const said = isReachable ? detail : painted("red")(`away: ${oneLine(detail)}`);
+function serviceRow({ name, address, state, detail }: Service): readonly string[] {
+  const said = state === "answers" ? detail : painted("red")(`${state}: ${oneLine(detail)}`);
   return [name, address, said];
 }
 

@@ -119,8 +119,8 @@ describe("the screen", () => {
   const status = {
     at: "2026-01-01T00:00:00.000Z",
     services: [
-      { name: "Kafka", address: "127.0.0.1:9092", isReachable: true, detail: "cluster c" },
-      { name: "Postgres", address: "127.0.0.1/x", isReachable: false, detail: "no answer" },
+      { name: "Kafka", address: "127.0.0.1:9092", state: "answers" as const, detail: "cluster c" },
+      { name: "Postgres", address: "127.0.0.1/x", state: "away" as const, detail: "no answer" },
     ],
     topics: [],
     workers: workerStatuses(workers, facts(), upToDate),

@@ -73,8 +73,8 @@ interface Asked {
 export interface Service {
   readonly name: string;
   readonly address: string;
-  readonly isReachable: boolean;
-  /** What it says of itself, or why it cannot be reached. */
+  readonly state: "answers" | "away" | "refuses";
+  /** What it says of itself, or why it says nothing. */
   readonly detail: string;
 }
 
@@ -120,8 +120,8 @@ function statusOf(asked: Asked, config: Config, env: Environment): Status {
       ({ checkpoints }) => (checkpoints === null ? "not prepared" : "prepared"),
     ),
   ];
-  const checkpoints = "facts" in postgres ? postgres.facts.checkpoints : null;
-  const facts = "facts" in kafka ? kafka.facts : null;
+  const checkpoints = postgres.state === "answers" ? postgres.facts.checkpoints : null;
+  const facts = kafka.state === "answers" ? kafka.facts : null;
   const statuses = facts === null ? [] : workerStatuses(workers, facts, checkpoints);
   return {
     at: new Date().toISOString(),
@@ -134,7 +134,7 @@ function statusOf(asked: Asked, config: Config, env: Environment): Status {
       })) ?? [],
     workers: statuses,
     health,
-    away: services.filter(({ isReachable }) => !isReachable).map(({ name }) => name),
+    away: services.filter(({ state }) => state === "away").map(({ name }) => name),
     problems: problemsIn(asked, statuses),
   };
 }
@@ -145,9 +145,8 @@ function service<T>(
   told: Told<T>,
   detail: (facts: T) => string,
 ): Service {
-  return "facts" in told
-    ? { name, address, isReachable: true, detail: detail(told.facts) }
-    : { name, address, isReachable: false, detail: told.problem };
+  const { state } = told;
+  return { name, address, state, detail: state === "answers" ? detail(told.facts) : told.problem };
 }
 
 /** `host:port/database`, without the role and its password. */
@@ -162,7 +161,16 @@ function problemsIn(
   statuses: readonly WorkerStatus[],
 ): readonly string[] {
   const problems: string[] = [];
-  if ("facts" in kafka) {
+  if (kafka.state === "refuses")
+    problems.push("Kafka refuses: look at KAFKA_SASL_* and KAFKA_TLS_*");
+  if (registry.state === "refuses")
+    problems.push("the registry refuses: look at SCHEMA_REGISTRY_URL");
+  if (postgres.state === "refuses") {
+    problems.push(
+      "Postgres refuses: look at DATABASE_READ_URL, or let its role be made: npm run -s foldlog -- migrate",
+    );
+  }
+  if (kafka.state === "answers") {
     const off = kafka.facts.topics.filter(({ action }) => action !== "keep");
     if (off.length > 0) {
       const names = off.map(({ topic }) => topic.name).join(", ");
@@ -170,10 +178,10 @@ function problemsIn(
     }
     problems.push(...statuses.flatMap(workerProblems));
   }
-  if ("facts" in registry && registry.facts.registered < registry.facts.wanted) {
+  if (registry.state === "answers" && registry.facts.registered < registry.facts.wanted) {
     problems.push("schemas are not registered: npm run -s foldlog -- schemas check");
   }
-  if ("facts" in postgres && postgres.facts.checkpoints === null) {
+  if (postgres.state === "answers" && postgres.facts.checkpoints === null) {
     problems.push("the database is not prepared: npm run -s foldlog -- migrate");
   }
   problems.push(...health.flatMap((it) => it.problems));

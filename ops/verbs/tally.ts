@@ -130,7 +130,7 @@ export function summaryLines(summary: Summary): readonly string[] {
 
 function reasons(counts: Readonly<Record<string, number>>): string {
   return Object.entries(counts)
-    .sort(([, a], [, b]) => b - a)
+    .sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))
     .map(([reason, times]) => `${count(times)} ${oneLine(reason)}`)
     .join(", ");
 }
