@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { enableCompileCache } from "node:module";
+import { fileURLToPath } from "node:url";
 import { Command, CommanderError } from "commander";
 import { exitCode, explained } from "./verbs/outcome.ts";
 
@@ -81,12 +83,16 @@ Exit codes: 0 good, 1 failed, 2 wrong usage or settings, 3 not found, 4 conflict
 Example:
   npm run -s foldlog -- status`;
 
+const packageFile = import.meta.resolve("foldlog/package.json");
+
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(exitCode.failed); // Whoever read this, as `head` does, wants no more of it.
   });
 }
+// Loading a verb takes half of its time otherwise. Where the folder cannot be written to, nothing is cached.
+enableCompileCache(fileURLToPath(new URL("node_modules/.cache/foldlog", packageFile)));
 await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<void> {
@@ -139,6 +145,5 @@ async function programFor(wanted: string | undefined): Promise<Command> {
 }
 
 function version(): string {
-  const file = new URL(import.meta.resolve("foldlog/package.json"));
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+  return (JSON.parse(readFileSync(new URL(packageFile), "utf8")) as { version: string }).version;
 }
