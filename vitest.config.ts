@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
+    maxWorkers: "100%", // Of two cores, the default leaves one idle.
     projects: [
       {
         test: {
