@@ -28,11 +28,21 @@ export default tseslint.config(
     },
   },
   {
-    files: ["engine/**/*.ts"],
+    files: ["engine/*.ts"],
     ignores: ["**/*.test.ts"],
     rules: {
       "no-restricted-imports": only(
-        "\\./.*|\\.\\./[a-z-]+\\.ts|node:.*|[a-z@].*",
+        "\\./.*|node:.*|[a-z@].*",
+        "engine/ imports nothing of the application",
+      ),
+    },
+  },
+  {
+    files: ["engine/*/*.ts"],
+    ignores: ["**/*.test.ts"],
+    rules: {
+      "no-restricted-imports": only(
+        "\\./.*|\\.\\./([a-z-]+/)?[a-z-]+\\.ts|node:.*|[a-z@].*",
         "engine/ imports nothing of the application",
       ),
     },

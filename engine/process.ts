@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import type { Upcasts } from "./avro/upcast.ts";
 import { ConfigError, loadConfig, type SettingName } from "./config.ts";
 import { FatalError, messageOf } from "./errors.ts";
-import type { Upcasts } from "./upcast.ts";
 import { runWorkers, type Worker } from "./worker.ts";
 
 /** The life of a process that runs workers: settings, signals, exit codes. */

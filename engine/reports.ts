@@ -1,9 +1,9 @@
 import type { Logger } from "pino";
-import type { CommandHooks } from "./command-processor.ts";
+import type { CommandHooks } from "./commands/command-processor.ts";
 import type { Health, Waits } from "./health.ts";
 import type { TopicPartition } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
-import type { ProjectionHooks } from "./projector.ts";
+import type { ProjectionHooks } from "./projections/projector.ts";
 
 /** What the loops tell of themselves, as metrics, health and one line of log a change of state. */
 

@@ -1,27 +1,27 @@
 import { type Logger, pino } from "pino";
 import { runAssigned } from "./assignment.ts";
-import { openCodec } from "./avro.ts";
+import { openCodec } from "./avro/avro-codec.ts";
+import { openRegistry } from "./avro/registry.ts";
+import { readSchemaIds } from "./avro/schema-ids.ts";
+import type { Upcasts } from "./avro/upcast.ts";
 import { backOff, dependencyBackoff } from "./backoff.ts";
 import { systemClock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
-import { commandLimits, processCommands } from "./command-processor.ts";
+import { commandLimits, processCommands } from "./commands/command-processor.ts";
+import { sqliteStores } from "./commands/sqlite-store.ts";
 import { type Config, printable } from "./config.ts";
 import type { Decider, Message } from "./decider.ts";
 import { FatalError, TransientError } from "./errors.ts";
 import { Health, serveHealth, Waits } from "./health.ts";
 import { kafkaLog } from "./kafka/kafka-log.ts";
-import { sqliteStores } from "./sqlite-store.ts";
 import type { Log, Membership, TopicPartition } from "./log.ts";
 import { type Metrics, openMetrics } from "./metrics.ts";
-import { openPostgresViews } from "./postgres-views.ts";
+import { openPostgresViews } from "./postgres/postgres-views.ts";
 import type { AnyProjection, Projection } from "./projection.ts";
-import { projectionLimits, runProjection } from "./projector.ts";
-import { openRegistry } from "./registry.ts";
+import { projectionLimits, runProjection } from "./projections/projector.ts";
 import { brokerWaits, commandHooks, keyOf, projectionHooks } from "./reports.ts";
-import { readSchemaIds } from "./schema-ids.ts";
 import { checkTopics } from "./topic-check.ts";
 import type { AggregateTopics, Topic } from "./topic.ts";
-import type { Upcasts } from "./upcast.ts";
 
 /** One process: puts adapters and loops together, and tells what they do. The only place that knows both. */
 

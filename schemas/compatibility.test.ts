@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { parseSchema } from "../engine/avro-schema.ts";
-import { compileType } from "../engine/avro-type.ts";
+import { parseSchema } from "../engine/avro/avro-schema.ts";
+import { compileType } from "../engine/avro/avro-type.ts";
 import { schemaPairs } from "../test/registry/schema-pairs.ts";
 import { incompatibilities } from "./compatibility.ts";
 

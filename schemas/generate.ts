@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { format, resolveConfig } from "prettier";
-import { shortName } from "../engine/avro-schema.ts";
+import { shortName } from "../engine/avro/avro-schema.ts";
+import type { Upcasts } from "../engine/avro/upcast.ts";
 import { messageOf } from "../engine/errors.ts";
 import { incompatibilities } from "./compatibility.ts";
 import { publicationsOf, type Published, publishedProblems } from "./published.ts";
-import type { Upcasts } from "../engine/upcast.ts";
 import { problemsOf } from "./rules.ts";
 import { byFullName, engineFolder, readSources, type Source } from "./sources.ts";
 import { typescriptOf } from "./typescript.ts";

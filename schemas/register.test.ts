@@ -2,9 +2,9 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { fingerprintOf, parseSchema } from "../engine/avro-schema.ts";
+import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
+import { readSchemaIds } from "../engine/avro/schema-ids.ts";
 import { TransientError } from "../engine/errors.ts";
-import { readSchemaIds } from "../engine/schema-ids.ts";
 import { type MemoryRegistry, memoryRegistry } from "../engine/testing/memory-registry.ts";
 import type { RecordType, Topic } from "../engine/topic.ts";
 import { catalog } from "../topics/catalog.ts";

@@ -1,7 +1,7 @@
-import { fingerprintOf, parseSchema } from "../engine/avro-schema.ts";
+import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
+import type { Registry, SubjectVersion } from "../engine/avro/registry.ts";
+import { readSchemaIds, type SchemaIds, writeSchemaIds } from "../engine/avro/schema-ids.ts";
 import { FatalError, messageOf } from "../engine/errors.ts";
-import type { Registry, SubjectVersion } from "../engine/registry.ts";
-import { readSchemaIds, type SchemaIds, writeSchemaIds } from "../engine/schema-ids.ts";
 import {
   type Compatibility,
   type RecordType,

@@ -1,5 +1,5 @@
-import { type AvroSchema, type FieldSchema, shortName } from "../engine/avro-schema.ts";
-import { compileType } from "../engine/avro-type.ts";
+import { type AvroSchema, type FieldSchema, shortName } from "../engine/avro/avro-schema.ts";
+import { compileType } from "../engine/avro/avro-type.ts";
 import { messageOf } from "../engine/errors.ts";
 import { byFullName, engineFolder, type Source } from "./sources.ts";
 

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { fingerprintOf, parseSchema } from "../engine/avro-schema.ts";
+import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
 import { catalog } from "../topics/catalog.ts";
 import { generate, staleFiles } from "./generate.ts";
 

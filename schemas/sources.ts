@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseSchema, type RecordSchema, shortName } from "../engine/avro-schema.ts";
+import { parseSchema, type RecordSchema, shortName } from "../engine/avro/avro-schema.ts";
 import { messageOf } from "../engine/errors.ts";
 
 export const kinds = ["command", "event", "state", "reply"] as const;

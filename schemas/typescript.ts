@@ -4,7 +4,7 @@ import {
   fingerprintOf,
   type RecordSchema,
   shortName,
-} from "../engine/avro-schema.ts";
+} from "../engine/avro/avro-schema.ts";
 import { byFolder, byFullName, type Source } from "./sources.ts";
 
 const banner = `/**

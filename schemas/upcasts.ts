@@ -1,4 +1,4 @@
-import type { Upcasts } from "../engine/upcast.ts";
+import type { Upcasts } from "../engine/avro/upcast.ts";
 
 /**
  * From a record that is no longer written to the one that took its place, by the full name of the old one.

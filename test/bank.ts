@@ -1,18 +1,18 @@
+import { openCodec } from "../engine/avro/avro-codec.ts";
 import type { Clock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
-import { openCodec } from "../engine/avro.ts";
 import {
   type CommandEnd,
   type CommandLimits,
   commandLimits,
   type CommandPartition,
   processCommands,
-} from "../engine/command-processor.ts";
+} from "../engine/commands/command-processor.ts";
+import type { OpenStore } from "../engine/commands/store.ts";
 import type { Decider, Message } from "../engine/decider.ts";
 import { Position, Reply } from "../engine/generated.ts";
 import { headerOf, type Log, type LogRecord, type OutRecord } from "../engine/log.ts";
 import { partitionOf } from "../engine/message.ts";
-import type { OpenStore } from "../engine/store.ts";
 import { registryWith } from "../engine/testing/memory-registry.ts";
 import { aggregateTopics, type AggregateTopics, type Topic } from "../engine/topic.ts";
 import { account } from "../processors/aggregates/account.ts";

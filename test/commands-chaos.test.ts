@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
+import type { OpenStore } from "../engine/commands/store.ts";
 import { WriterLostError } from "../engine/errors.ts";
 import type { OutRecord } from "../engine/log.ts";
-import type { OpenStore } from "../engine/store.ts";
 import { jumpingClock, randomFrom } from "../engine/testing/jumping-clock.ts";
-import { MemoryLog, type Network } from "../engine/testing/memory-log.ts";
+import { MemoryLog } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";
+import type { Network } from "../engine/testing/network.ts";
 import {
   bankCodec,
   type BankRun,

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { systemClock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
-import { deadLetterHeaders } from "../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../engine/commands/dead-letter.ts";
 import { headerOf, type OutRecord } from "../engine/log.ts";
 import { partitionOf } from "../engine/message.ts";
 import { MemoryLog } from "../engine/testing/memory-log.ts";

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
-import { deadLetterHeaders } from "../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../engine/commands/dead-letter.ts";
 import type { OutRecord } from "../engine/log.ts";
 import { MemoryLog } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";

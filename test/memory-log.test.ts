@@ -1,5 +1,6 @@
 import { WriterLostError } from "../engine/errors.ts";
-import { MemoryLog, type Network } from "../engine/testing/memory-log.ts";
+import { MemoryLog } from "../engine/testing/memory-log.ts";
+import type { Network } from "../engine/testing/network.ts";
 import { type FaultyApi, logContract } from "./log-contract.ts";
 
 logContract("the log in memory", async () => {

@@ -1,5 +1,5 @@
 import type { Codec } from "../engine/codec.ts";
-import { commandReader } from "../engine/command.ts";
+import { commandReader } from "../engine/commands/command.ts";
 import type { LogRecord } from "../engine/log.ts";
 import type { AggregateTopics } from "../engine/topic.ts";
 import type { AccountState } from "../schemas/generated.ts";

@@ -1,6 +1,6 @@
 import type { Message } from "../decider.ts";
 import type { ProjectedEvent, Projection } from "../projection.ts";
-import { collect } from "../rows.ts";
+import { collect } from "../projections/rows.ts";
 import { type MemoryRow, memoryViews } from "./memory-views.ts";
 
 /** An event for a projection under test. What a test does not care about has a default. */

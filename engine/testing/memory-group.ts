@@ -1,6 +1,6 @@
 import { assign } from "../assignor.ts";
 import type { Membership, TopicPartition } from "../log.ts";
-import type { Network } from "./memory-log.ts";
+import type { Network } from "./network.ts";
 
 interface Member {
   readonly id: string;

@@ -1,5 +1,5 @@
+import type { Registry, SubjectVersion } from "../avro/registry.ts";
 import { FatalError, TransientError } from "../errors.ts";
-import type { Registry, SubjectVersion } from "../registry.ts";
 import type { Topic } from "../topic.ts";
 import { subjectOf } from "../topic.ts";
 

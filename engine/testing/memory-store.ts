@@ -1,4 +1,4 @@
-import type { OpenStore, Store } from "../store.ts";
+import type { OpenStore, Store } from "../commands/store.ts";
 
 /** What a disk would hold: it outlives the worker that writes it, and can be copied. */
 export class MemoryStoreFiles {

@@ -1,15 +1,21 @@
 import { TransientError, WriterLostError } from "../errors.ts";
 import type { TopicPartition } from "../log.ts";
 import type { AnyProjection } from "../projection.ts";
-import { compareKeys, type KeyPart, type RowChange, type StoredValue, summed } from "../rows.ts";
-import { checkDeclaration } from "../tables.ts";
+import {
+  compareKeys,
+  type KeyPart,
+  type RowChange,
+  type StoredValue,
+  summed,
+  UnapplicableError,
+} from "../projections/rows.ts";
+import { checkDeclaration } from "../projections/tables.ts";
 import {
   type Checkpoint,
   sameCheckpoint,
-  UnapplicableError,
   type ViewCommit,
   type Views,
-} from "../views.ts";
+} from "../projections/views.ts";
 
 /** A row of a view in memory: its key, and the columns that were ever written. */
 export interface MemoryRow {

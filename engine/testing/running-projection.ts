@@ -1,5 +1,5 @@
-import type { Codec } from "../codec.ts";
 import type { Clock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
 import type { Reader, TopicPartition } from "../log.ts";
 import type { AnyProjection } from "../projection.ts";
 import {
@@ -10,8 +10,8 @@ import {
   runProjection,
   type Stop,
   type Trouble,
-} from "../projector.ts";
-import type { Views } from "../views.ts";
+} from "../projections/projector.ts";
+import type { Views } from "../projections/views.ts";
 
 /** A projection's run under test: everything that it told, a way to wait for more, and to stop it. */
 export interface RunningProjection {

@@ -1,4 +1,4 @@
-import { windowLimits } from "../../engine/answers.ts";
+import { windowLimits } from "../../engine/commands/answers.ts";
 import type { Reply } from "../../engine/generated.ts";
 import { headerOf } from "../../engine/log.ts";
 import { headers, issueTimeOf } from "../../engine/message.ts";

@@ -1,6 +1,6 @@
 import type { Codec } from "../../engine/codec.ts";
 import { FatalError } from "../../engine/errors.ts";
-import type { Database, Session } from "../../engine/postgres.ts";
+import type { Database, Session } from "../../engine/postgres/postgres.ts";
 import type { AggregateTopics, TopicKind } from "../../engine/topic.ts";
 import type { AuditedPartition } from "./audited-log.ts";
 import { ExpectedComparison, type Comparison, type Expected } from "./expected.ts";

@@ -1,5 +1,5 @@
-import type { Session } from "../../engine/postgres.ts";
 import { partitionOf } from "../../engine/message.ts";
+import type { Session } from "../../engine/postgres/postgres.ts";
 import {
   type Account,
   type Movement,

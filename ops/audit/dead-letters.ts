@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import type { FailureCode, PoisonCode } from "../../engine/errors.ts";
 import type { Headers } from "../../engine/log.ts";
 import { isValidId, partitionOf } from "../../engine/message.ts";

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { type Codec, schemaIdOf } from "../../engine/codec.ts";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { messageOf, PoisonError } from "../../engine/errors.ts";
 import type { Reply } from "../../engine/generated.ts";
 import { headerOf } from "../../engine/log.ts";

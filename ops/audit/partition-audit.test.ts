@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { headerOf } from "../../engine/log.ts";
 import { headers } from "../../engine/message.ts";
 import type { AuditRecord } from "./audited-log.ts";

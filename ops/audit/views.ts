@@ -1,7 +1,7 @@
 import { FatalError } from "../../engine/errors.ts";
-import type { Database, Session, SqlRow } from "../../engine/postgres.ts";
-import { SqlError } from "../../engine/postgres.ts";
-import { readerRole } from "../../engine/tables.ts";
+import type { Database, Session, SqlRow } from "../../engine/postgres/postgres.ts";
+import { SqlError } from "../../engine/postgres/postgres.ts";
+import { readerRole } from "../../engine/projections/tables.ts";
 
 /** What every projection's view has: a live version, and a checkpoint on each partition of its topic. */
 

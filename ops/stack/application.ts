@@ -103,7 +103,7 @@ export function startDemo(app: Application): void {
 
 /** Loaded when it is needed, since a start that leaves out the application needs none of it. */
 async function prepareTables(stack: Stack, say: (note: string) => void): Promise<void> {
-  const { prepareDatabase } = await import("../../engine/prepare-database.ts");
+  const { prepareDatabase } = await import("../../engine/postgres/prepare-database.ts");
   const { balances } = await import("../../processors/projections/balances.ts");
   const { statements } = await import("../../processors/projections/statements.ts");
   const passwords = applicationRoles.map((role) => [role, passwordOf(stack.passwords, role)]);

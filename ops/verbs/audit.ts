@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Config } from "../../engine/config.ts";
 import { FatalError, messageOf } from "../../engine/errors.ts";
-import { openDatabase } from "../../engine/postgres.ts";
+import { openDatabase } from "../../engine/postgres/postgres.ts";
 import { accountAudit } from "../audit/account-audit.ts";
 import { audit, type AuditReport, type Progress } from "../audit/audit.ts";
 import { type Expected, parseExpected } from "../audit/expected.ts";

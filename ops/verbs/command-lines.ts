@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { fromJson, type JsonProblem } from "../../engine/avro-json.ts";
+import { fromJson, type JsonProblem } from "../../engine/avro/avro-json.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { parseJsonLine } from "../../engine/json-line.ts";
 import { recordBytesAtMost } from "../../engine/kafka/record-batch.ts";

@@ -1,12 +1,12 @@
-import { openCodec } from "../../engine/avro.ts";
+import { openCodec } from "../../engine/avro/avro-codec.ts";
+import { openRegistry, type Registry } from "../../engine/avro/registry.ts";
+import { readSchemaIds } from "../../engine/avro/schema-ids.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import type { Config } from "../../engine/config.ts";
 import { FatalError, messageOf, TransientError } from "../../engine/errors.ts";
 import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log } from "../../engine/log.ts";
-import { openRegistry, type Registry } from "../../engine/registry.ts";
-import { readSchemaIds } from "../../engine/schema-ids.ts";
 import type { Topic } from "../../engine/topic.ts";
 import { upcasts } from "../../schemas/upcasts.ts";
 

@@ -2,8 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { TransientError, WriterLostError } from "../../engine/errors.ts";
-import { MemoryLog, type Network } from "../../engine/testing/memory-log.ts";
+import { MemoryLog } from "../../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../../engine/testing/memory-store.ts";
+import type { Network } from "../../engine/testing/network.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import {
   bankCodec,

@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import type { Codec } from "../../engine/codec.ts";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { PoisonError } from "../../engine/errors.ts";
 import { headerOf, type Log, type LogRecord } from "../../engine/log.ts";
 import { headers } from "../../engine/message.ts";

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Codec } from "../../engine/codec.ts";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { messageOf } from "../../engine/errors.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { codecFor, withLog } from "./connect.ts";

@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { messageOf } from "../../engine/errors.ts";
-import { prepareDatabase } from "../../engine/prepare-database.ts";
+import { prepareDatabase } from "../../engine/postgres/prepare-database.ts";
 import type { AnyProjection } from "../../engine/projection.ts";
-import { projectorRole, readerRole } from "../../engine/tables.ts";
+import { projectorRole, readerRole } from "../../engine/projections/tables.ts";
 import type { Worker } from "../../engine/worker.ts";
 import { workers } from "../../processors/workers.ts";
 import { type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";

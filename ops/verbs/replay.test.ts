@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
-import { deadLetter, deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { deadLetter, deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import type { PoisonCode } from "../../engine/errors.ts";
 import { headerOf, type LogRecord, type OutRecord } from "../../engine/log.ts";
 import { headers, partitionOf } from "../../engine/message.ts";

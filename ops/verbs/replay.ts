@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { Codec } from "../../engine/codec.ts";
-import { commandReader } from "../../engine/command.ts";
-import { deadLetterHeaders } from "../../engine/dead-letter.ts";
+import { commandReader } from "../../engine/commands/command.ts";
+import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { recordBytesAtMost } from "../../engine/kafka/record-batch.ts";
 import type { Headers, OutRecord } from "../../engine/log.ts";
 import { headers, partitionOf } from "../../engine/message.ts";

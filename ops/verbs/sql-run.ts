@@ -1,6 +1,11 @@
 import { FatalError, messageOf, TransientError } from "../../engine/errors.ts";
-import { type Database, type Session, SqlError, type SqlRow } from "../../engine/postgres.ts";
-import { ident } from "../../engine/tables.ts";
+import {
+  type Database,
+  type Session,
+  SqlError,
+  type SqlRow,
+} from "../../engine/postgres/postgres.ts";
+import { ident } from "../../engine/projections/tables.ts";
 import { type ExitCode, exitCode } from "./outcome.ts";
 import { count, print, printJson, say, shownId } from "./output.ts";
 import { firstWord } from "./sql-statements.ts";

@@ -1,4 +1,4 @@
-import type { SqlRow } from "../../engine/postgres.ts";
+import type { SqlRow } from "../../engine/postgres/postgres.ts";
 import { oneLine, toJson } from "./output.ts";
 import { type Column, pad, widthOf } from "./table.ts";
 

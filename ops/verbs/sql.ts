@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Database, openDatabase } from "../../engine/postgres.ts";
+import { type Database, openDatabase } from "../../engine/postgres/postgres.ts";
 import { type ExitCode, exitCode, exitsWith } from "./outcome.ts";
 import { localFile, readSettings, settingsHelp } from "./settings.ts";
 import { prompt } from "./sql-prompt.ts";

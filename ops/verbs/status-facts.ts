@@ -1,9 +1,9 @@
+import { newestOf } from "../../engine/avro/avro-schema.ts";
 import type { Config } from "../../engine/config.ts";
 import { FatalError, messageOf } from "../../engine/errors.ts";
 import { createAdmin, MemberAssignment } from "../../engine/kafka/kafkajs.ts";
 import type { Log, LogOffsets } from "../../engine/log.ts";
-import { openDatabase, SqlError } from "../../engine/postgres.ts";
-import { newestOf } from "../../engine/avro-schema.ts";
+import { openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
 import { subjectOf } from "../../engine/topic.ts";
 import type { Worker } from "../../engine/worker.ts";
 import { plan, type PlannedTopic } from "../../topics/apply.ts";

@@ -6,21 +6,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inject } from "vitest";
-import { openCodec } from "../../engine/avro.ts";
+import { openCodec } from "../../engine/avro/avro-codec.ts";
+import { openRegistry } from "../../engine/avro/registry.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log, LogRecord, OutRecord } from "../../engine/log.ts";
-import { prepareDatabase } from "../../engine/prepare-database.ts";
-import { openRegistry } from "../../engine/registry.ts";
+import { prepareDatabase } from "../../engine/postgres/prepare-database.ts";
 import type { Topic } from "../../engine/topic.ts";
 import { balances } from "../../processors/projections/balances.ts";
 import { statements } from "../../processors/projections/statements.ts";
 import { registerAll } from "../../schemas/register.ts";
 import { apply, plan } from "../../topics/apply.ts";
 import { catalog, topics } from "../../topics/catalog.ts";
-import { passwordOf } from "../postgres/fresh-database.ts";
 import { commandRecord } from "../bank.ts";
+import { passwordOf } from "../postgres/fresh-database.ts";
 import { until } from "../until.ts";
 
 /** The bank as it is deployed: each worker a process, on the stack of the test run. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
 import { TransientError } from "../../engine/errors.ts";
-import { type Database, SqlError } from "../../engine/postgres.ts";
-import { openPostgresViews } from "../../engine/postgres-views.ts";
-import type { Views } from "../../engine/views.ts";
+import { openPostgresViews } from "../../engine/postgres/postgres-views.ts";
+import { type Database, SqlError } from "../../engine/postgres/postgres.ts";
+import type { Views } from "../../engine/projections/views.ts";
 import { until } from "../until.ts";
 import { cutProxy } from "./cut-proxy.ts";
 import { topicPartition, type WrittenView, writtenView } from "./written-view.ts";

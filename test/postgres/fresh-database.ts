@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { inject } from "vitest";
-import { type Database, openDatabase, SqlError } from "../../engine/postgres.ts";
-import { prepareDatabase, type PrepareOptions } from "../../engine/prepare-database.ts";
-import { projectorRole, readerRole } from "../../engine/tables.ts";
+import { type Database, openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
+import { prepareDatabase, type PrepareOptions } from "../../engine/postgres/prepare-database.ts";
+import { projectorRole, readerRole } from "../../engine/projections/tables.ts";
 
 /** A database of a test's own. Its roles belong to the server: see `passwordOf`. */
 export interface FreshDatabase {

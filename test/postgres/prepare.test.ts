@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
-import { ownMigrations } from "../../engine/migrations.ts";
-import { openPostgresViews } from "../../engine/postgres-views.ts";
+import { ownMigrations } from "../../engine/postgres/migrations.ts";
+import { openPostgresViews } from "../../engine/postgres/postgres-views.ts";
 import type { AnyProjection } from "../../engine/projection.ts";
 import { doing, doingTopics } from "../../engine/testing/doing.ts";
 import { until } from "../until.ts";

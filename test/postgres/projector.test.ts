@@ -1,12 +1,12 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
-import { openPostgresViews } from "../../engine/postgres-views.ts";
+import { openPostgresViews } from "../../engine/postgres/postgres-views.ts";
+import type { Views } from "../../engine/projections/views.ts";
 import { type DoingLog, doingLog } from "../../engine/testing/doing-log.ts";
 import {
   type RunningProjection,
   startProjection,
 } from "../../engine/testing/running-projection.ts";
-import type { Views } from "../../engine/views.ts";
 import { type Rows, topicPartition, type WrittenView, writtenView } from "./written-view.ts";
 
 let view: WrittenView;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../engine/clock.ts";
-import { type Database, SqlError } from "../../engine/postgres.ts";
-import { openPostgresViews } from "../../engine/postgres-views.ts";
+import { openPostgresViews } from "../../engine/postgres/postgres-views.ts";
+import { type Database, SqlError } from "../../engine/postgres/postgres.ts";
 import { doing } from "../../engine/testing/doing.ts";
 import { freshDatabase, type FreshDatabase } from "./fresh-database.ts";
 

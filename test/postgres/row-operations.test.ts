@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { collect } from "../../engine/rows.ts";
+import { collect, UnapplicableError } from "../../engine/projections/rows.ts";
+import { type Views } from "../../engine/projections/views.ts";
 import { does } from "../../engine/testing/doing.ts";
 import { memoryViews } from "../../engine/testing/memory-views.ts";
-import { UnapplicableError, type Views } from "../../engine/views.ts";
 import { type Rows, topicPartition, type WrittenView, writtenView } from "./written-view.ts";
 
 let view: WrittenView;

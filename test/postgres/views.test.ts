@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Checkpoint } from "../../engine/views.ts";
+import type { Checkpoint } from "../../engine/projections/views.ts";
 import { type Rows, topicPartition, type WrittenView, writtenView } from "./written-view.ts";
 
 const { signal } = new AbortController();

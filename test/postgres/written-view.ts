@@ -1,10 +1,10 @@
 import { systemClock } from "../../engine/clock.ts";
-import type { Database } from "../../engine/postgres.ts";
-import { openPostgresViews } from "../../engine/postgres-views.ts";
+import { openPostgresViews } from "../../engine/postgres/postgres-views.ts";
+import type { Database } from "../../engine/postgres/postgres.ts";
 import type { AnyProjection, TableRows } from "../../engine/projection.ts";
-import { collect } from "../../engine/rows.ts";
+import { collect, UnapplicableError } from "../../engine/projections/rows.ts";
+import { type Checkpoint, type Views } from "../../engine/projections/views.ts";
 import { does, doing, doingTopics } from "../../engine/testing/doing.ts";
-import { type Checkpoint, UnapplicableError, type Views } from "../../engine/views.ts";
 import { freshDatabase, type FreshDatabase } from "./fresh-database.ts";
 
 export type Rows = Readonly<Record<"things" | "pairs", TableRows>>;

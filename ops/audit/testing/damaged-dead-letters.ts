@@ -1,4 +1,4 @@
-import { deadLetterHeaders } from "../../../engine/dead-letter.ts";
+import { deadLetterHeaders } from "../../../engine/commands/dead-letter.ts";
 import {
   answer,
   type Damage,

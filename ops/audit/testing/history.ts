@@ -3,9 +3,10 @@ import { WriterLostError } from "../../../engine/errors.ts";
 import type { OutRecord, TopicPartition } from "../../../engine/log.ts";
 import type { AnyProjection } from "../../../engine/projection.ts";
 import { jumpingClock, randomFrom } from "../../../engine/testing/jumping-clock.ts";
-import { MemoryLog, type Network } from "../../../engine/testing/memory-log.ts";
+import { MemoryLog } from "../../../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../../../engine/testing/memory-store.ts";
 import { type MemoryRow, memoryViews } from "../../../engine/testing/memory-views.ts";
+import type { Network } from "../../../engine/testing/network.ts";
 import { startProjection } from "../../../engine/testing/running-projection.ts";
 import type { AggregateTopics, TopicKind } from "../../../engine/topic.ts";
 import { balances } from "../../../processors/projections/balances.ts";
@@ -18,9 +19,9 @@ import {
   processPartition,
 } from "../../../test/bank.ts";
 import type { AuditedPartition, AuditedTopic, AuditRecord } from "../audited-log.ts";
-import { bankCheck } from "../bank.ts";
 import { type Movement, noMovements, withMovement } from "../bank-fold.ts";
 import type { BalanceRow, BankViews, Statement } from "../bank-views.ts";
+import { bankCheck } from "../bank.ts";
 import type { ExpectedComparison } from "../expected.ts";
 import { Findings } from "../findings.ts";
 import { auditPartition, type PartitionCounts } from "../partition-audit.ts";

@@ -1,0 +1,172 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { messageOf, TransientError, WriterLostError } from "../errors.ts";
+import type { OpenStore, Store } from "./store.ts";
+
+/**
+ * Stores in SQLite, one file a worker and partition below `folder`. A kill -9 of the process costs nothing
+ * that was written; a crash of the machine may cost the last writes, never the file (WAL). A file that is
+ * found damaged is deleted, and the partition folds the log anew.
+ */
+export function sqliteStores(folder: string): OpenStore {
+  return async (name) => {
+    const directory = join(folder, name);
+    const file = join(directory, "store.db");
+    const remove = () => {
+      for (const suffix of ["", "-wal", "-shm"]) rmSync(file + suffix, { force: true });
+    };
+    try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      try {
+        return new SqliteStore(file, remove);
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        remove();
+        return new SqliteStore(file, remove);
+      }
+    } catch (error) {
+      throw unusable(file, error);
+    }
+  };
+}
+
+const table = `
+  pragma journal_mode = wal;
+  pragma synchronous = normal;
+  create table if not exists entries (key blob primary key, value blob not null) without rowid`;
+
+const checkpointKey = Buffer.from("!checkpoint");
+/** Sorts after every byte that a UTF-8 text can have. */
+const afterAll = Buffer.from([0xff]);
+/** Makes the next key there can be. */
+const firstOfAll = Buffer.from([0]);
+const portion = 100;
+
+class SqliteStore implements Store {
+  private readonly file: string;
+  private readonly remove: () => void;
+  private readonly database: DatabaseSync;
+  private readonly select: StatementSync;
+  private readonly selectRange: StatementSync;
+  private readonly upsert: StatementSync;
+  private readonly erase: StatementSync;
+
+  constructor(file: string, remove: () => void) {
+    this.file = file;
+    this.remove = remove;
+    // Another worker may hold the file for the moment of a write.
+    this.database = new DatabaseSync(file, { timeout: 5_000 });
+    try {
+      this.database.exec(table);
+      this.select = this.database.prepare("select value from entries where key = ?");
+      this.selectRange = this.database.prepare(
+        `select key, value from entries where key >= ? and key < ? order by key limit ${portion}`,
+      );
+      this.upsert = this.database.prepare(
+        "insert into entries values (?, ?) on conflict (key) do update set value = excluded.value",
+      );
+      this.erase = this.database.prepare("delete from entries where key = ?");
+    } catch (error) {
+      this.database.close();
+      throw error;
+    }
+  }
+
+  checkpoint(): Buffer | null {
+    return this.guarded(() => this.read(checkpointKey));
+  }
+
+  get(key: string): Buffer | null {
+    return this.guarded(() => this.read(Buffer.from(key, "utf8")));
+  }
+
+  /** In portions, so that no statement stays open between two entries. */
+  *range(prefix: string, from: string): Generator<readonly [string, Buffer]> {
+    const end = Buffer.concat([Buffer.from(prefix, "utf8"), afterAll]);
+    for (let start = Buffer.from(from, "utf8"); ;) {
+      const rows = this.guarded(() => this.selectRange.all(start, end));
+      for (const row of rows) {
+        start = bufferOf(row["key"]);
+        yield [start.toString("utf8"), bufferOf(row["value"])];
+      }
+      if (rows.length < portion) return;
+      start = Buffer.concat([start, firstOfAll]);
+    }
+  }
+
+  replace(
+    expected: Buffer | null,
+    next: Buffer,
+    changes: ReadonlyMap<string, Buffer | null>,
+  ): boolean {
+    return this.guarded(() => {
+      this.database.exec("begin immediate");
+      try {
+        const stored = this.read(checkpointKey);
+        const same = expected === null ? stored === null : stored?.equals(expected) === true;
+        if (same) {
+          for (const [key, value] of changes) {
+            const name = Buffer.from(key, "utf8");
+            if (value === null) this.erase.run(name);
+            else this.upsert.run(name, value);
+          }
+          this.upsert.run(checkpointKey, next);
+        }
+        this.database.exec("commit");
+        return same;
+      } catch (error) {
+        if (this.database.isTransaction) this.database.exec("rollback");
+        throw error;
+      }
+    });
+  }
+
+  clear(): void {
+    this.guarded(() => {
+      this.database.exec("delete from entries");
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.database.isOpen) this.database.close();
+  }
+
+  private read(key: Buffer): Buffer | null {
+    const row = this.select.get(key);
+    return row === undefined ? null : bufferOf(row["value"]);
+  }
+
+  private guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  private failure(error: unknown): Error {
+    if (!isDamage(error)) return unusable(this.file, error);
+    this.database.close();
+    this.remove();
+    const what = `The local store ${this.file} was damaged and is deleted: ${messageOf(error)}`;
+    return new WriterLostError("indefinite", what, { cause: error });
+  }
+}
+
+function bufferOf(value: unknown): Buffer<ArrayBuffer> {
+  const bytes = value as Uint8Array<ArrayBuffer>;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB, the low byte of SQLite's extended result codes. */
+function isDamage(error: unknown): boolean {
+  const { errcode } = error as { errcode?: unknown };
+  return typeof errcode === "number" && [11, 26].includes(errcode & 0xff);
+}
+
+function unusable(file: string, error: unknown): Error {
+  if (error instanceof WriterLostError) return error;
+  const what = `The local store ${file} cannot be used: ${messageOf(error)}. Check the disk and its rights`;
+  return new TransientError(what, { cause: error });
+}
