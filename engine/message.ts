@@ -109,14 +109,27 @@ export function transactionalId(worker: string, inputTopic: string, partition: n
   return `${worker}.${inputTopic}.${partition}`;
 }
 
-const uuidV7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+/**
+ * A UUIDv7 (RFC 9562, 5.7): milliseconds since the epoch, and 74 bits of chance, from numbers in [0, 1).
+ */
+export function uuidV7(nowMs: number, random: () => number): string {
+  const hex = (bits: number) =>
+    Math.floor(random() * 2 ** bits)
+      .toString(16)
+      .padStart(bits / 4, "0");
+  const time = nowMs.toString(16).padStart(12, "0");
+  const variant = "89ab".charAt(Math.floor(random() * 4));
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(12)}-${variant}${hex(12)}-${hex(24)}${hex(24)}`;
+}
+
+const uuidV7Pattern = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
 /**
  * When a command id was issued, in milliseconds since the epoch: the time in a UUIDv7 (RFC 9562, 5.7), else
  * the command's own `issuedAt`, else `null`: such an id is protected within the dedupe window only.
  */
 export function issueTimeOf(commandId: string, issuedAt: number | null): number | null {
-  const match = uuidV7.exec(commandId);
+  const match = uuidV7Pattern.exec(commandId);
   return match ? Number.parseInt(`${match[1]}${match[2]}`, 16) : issuedAt;
 }
 

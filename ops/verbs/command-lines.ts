@@ -1,23 +1,17 @@
 import { isUtf8 } from "node:buffer";
-import { fromJson, type JsonProblem } from "../../engine/avro/avro-json.ts";
+import type { JsonProblem } from "../../engine/avro/avro-json.ts";
+import { commandRecord, commandTypeOf, type Outgoing } from "../../engine/client/command-record.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { parseJsonLine } from "../../engine/json-line.ts";
-import { recordBytesAtMost } from "../../engine/kafka/record-batch.ts";
-import type { OutRecord } from "../../engine/log.ts";
-import { partitionOf } from "../../engine/message.ts";
-import { type AggregateTopics, maxRecordBytes, type RecordType } from "../../engine/topic.ts";
+import { type AggregateTopics, maxRecordBytes } from "../../engine/topic.ts";
 import { count } from "./output.ts";
 
 /** Lines of JSON → command records, or all that is wrong with a line. Nothing but one chunk is held. */
 
 /** A command on its way. */
-export interface Outgoing {
-  readonly commandId: string;
-  readonly type: string;
-  readonly aggregateId: string;
+export interface LineCommand extends Outgoing {
   /** In the file, from 1; `null` where it came from no file. */
   readonly line: number | null;
-  readonly record: OutRecord;
 }
 
 export interface Line {
@@ -88,7 +82,7 @@ function isBlank(bytes: Buffer): boolean {
 }
 
 export type ReadLine =
-  | { readonly kind: "command"; readonly outgoing: Outgoing }
+  | { readonly kind: "command"; readonly outgoing: LineCommand }
   /** All that is wrong, a sentence each. */
   | { readonly kind: "refused"; readonly problems: readonly string[] };
 
@@ -126,49 +120,25 @@ export function readCommand(
   { aggregates, codec }: CommandLines,
   { type, fields, line }: GivenCommand,
 ): ReadLine {
-  const found = aggregates.flatMap((topics) => {
-    const record = topics.commands.records.find(({ name }) => name === type);
-    return record === undefined ? [] : [{ topics, record }];
-  })[0];
-  if (found === undefined) return refused(unknownType(aggregates, type));
-  const { topics, record } = found;
-  const read = fromJson(record, fields);
-  if (!read.ok) return { kind: "refused", problems: read.problems.map(sentence) };
-  const { value: data } = read;
-  const outgoing: Outgoing = {
-    commandId: String(data["commandId"]),
-    type: record.name,
-    aggregateId: String(data[`${topics.aggregate}Id`]),
-    line,
-    record: recordOf(codec, { topics, type: record, data }),
-  };
-  const size = batchOverheadBytes + recordBytesAtMost(outgoing.record);
-  if (size <= maxRecordBytes) return { kind: "command", outgoing };
-  const most = count(maxRecordBytes);
-  return refused(
-    `it takes ${count(size)} bytes as a record, and ${most} is the most the log takes`,
-  );
+  const found = commandTypeOf(aggregates, type);
+  if (found === null) return refused(unknownType(aggregates, type));
+  const made = commandRecord(codec, found, fields);
+  switch (made.kind) {
+    case "command":
+      return { kind: "command", outgoing: { ...made.outgoing, line } };
+    case "refused":
+      return { kind: "refused", problems: made.problems.map(sentence) };
+    case "too large": {
+      const [size, most] = [count(made.bytes), count(maxRecordBytes)];
+      return refused(`it takes ${size} bytes as a record, and ${most} is the most the log takes`);
+    }
+  }
 }
 
-const batchOverheadBytes = 61;
-
-interface ReadCommandData {
-  readonly topics: AggregateTopics;
-  readonly type: RecordType;
-  readonly data: Readonly<Record<string, unknown>>;
-}
-
-function recordOf(codec: Codec, { topics, type, data }: ReadCommandData): OutRecord {
-  const { commands, aggregate } = topics;
-  const key = String(data[`${aggregate}Id`]);
-  return {
-    topic: commands.name,
-    partition: partitionOf(key, commands.partitions),
-    key: Buffer.from(key, "utf8"),
-    value: codec.encode(commands, type.name, data),
-    headers: [],
-    timestamp: Date.now(),
-  };
+interface GivenCommand {
+  readonly type: unknown;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly line: number | null;
 }
 
 function refused(problem: string): ReadLine {

@@ -5,7 +5,7 @@ import type { Log } from "../../engine/log.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { isAgreed } from "./confirm.ts";
 import { codecFor, withLog } from "./connect.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation } from "../../engine/client/conversation.ts";
 import {
   coordinatesIn,
   type DeadLetter,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { isValidId, issueTimeOf } from "../../engine/message.ts";
+import { isValidId, issueTimeOf, uuidV7 } from "../../engine/message.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import type { AccountCommand, AccountState } from "../../schemas/generated.ts";
 import {
@@ -10,7 +10,6 @@ import {
   paced,
   seededRandom,
   totalOf,
-  uuidV7,
 } from "./load.ts";
 
 const atNoon = { now: () => 1_760_000_000_000 };

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { uuidV7 } from "../../engine/message.ts";
 import type { Clock } from "../../engine/clock.ts";
 
 /** Commands made up under a seed: the same seed and clock make the same ones. */
@@ -79,17 +80,6 @@ export function seededRandom(seed: string): () => number {
     c = (((c << 21) | (c >>> 11)) + t) | 0;
     return (t >>> 0) / 2 ** 32;
   };
-}
-
-/** A UUIDv7 (RFC 9562, 5.7): milliseconds since the epoch, and 74 bits of chance. */
-export function uuidV7(nowMs: number, random: () => number): string {
-  const hex = (bits: number) =>
-    Math.floor(random() * 2 ** bits)
-      .toString(16)
-      .padStart(bits / 4, "0");
-  const time = nowMs.toString(16).padStart(12, "0");
-  const variant = "89ab".charAt(Math.floor(random() * 4));
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex(12)}-${variant}${hex(12)}-${hex(24)}${hex(24)}`;
 }
 
 export interface Pace {

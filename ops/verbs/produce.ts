@@ -9,14 +9,14 @@ import { invariant, messageOf } from "../../engine/errors.ts";
 import type { Log } from "../../engine/log.ts";
 import { topics } from "../../topics/catalog.ts";
 import {
-  type Outgoing,
+  type LineCommand,
   linesOf,
   readCommand,
   readCommandLine,
   type ReadLine,
 } from "./command-lines.ts";
 import { codecFor, withLog } from "./connect.ts";
-import { type Answered, Conversation } from "./conversation.ts";
+import { type Answered, Conversation } from "../../engine/client/conversation.ts";
 import { durationOption, rateOption, shownDuration, wholeOption } from "./duration.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { load, paced, totalOf } from "./load.ts";
@@ -242,7 +242,7 @@ async function run(of: Run) {
   const { log, codec, source, options, tally } = of;
   const startedAt = performance.now();
   const view: { progress: Progress | null } = { progress: null };
-  const conversation = await Conversation.open<Outgoing>({
+  const conversation = await Conversation.open<LineCommand>({
     log,
     codec,
     aggregates,
@@ -274,7 +274,7 @@ async function run(of: Run) {
 
 async function sendAll(
   { codec, source, options, tally, interrupt }: Run,
-  conversation: Conversation<Outgoing>,
+  conversation: Conversation<LineCommand>,
   progress: Progress,
 ): Promise<void> {
   const { signal } = interrupt;
@@ -295,7 +295,7 @@ async function sendAll(
   }
 }
 
-function printAnswer({ outgoing, reply, latencyMs }: Answered<Outgoing>, json: boolean): void {
+function printAnswer({ outgoing, reply, latencyMs }: Answered<LineCommand>, json: boolean): void {
   const { commandId, type, aggregateId, line } = outgoing;
   const { outcome, version, reason, duplicate, commandOffset } = reply;
   if (json) {

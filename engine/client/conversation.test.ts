@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../../engine/clock.ts";
-import type { Codec } from "../../engine/codec.ts";
-import { TransientError, WriterLostError } from "../../engine/errors.ts";
-import { MemoryLog } from "../../engine/testing/memory-log.ts";
-import { MemoryStoreFiles } from "../../engine/testing/memory-store.ts";
-import type { Network } from "../../engine/testing/network.ts";
-import type { AggregateTopics } from "../../engine/topic.ts";
+import { systemClock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
+import { TransientError, WriterLostError } from "../errors.ts";
+import { MemoryLog } from "../testing/memory-log.ts";
+import { MemoryStoreFiles } from "../testing/memory-store.ts";
+import type { Network } from "../testing/network.ts";
+import type { AggregateTopics } from "../topic.ts";
 import {
   bankCodec,
   bankTopics,
@@ -15,7 +15,7 @@ import {
   type RunningPartition,
 } from "../../test/bank.ts";
 import { until } from "../../test/until.ts";
-import type { Outgoing } from "./command-lines.ts";
+import type { Outgoing } from "./command-record.ts";
 import { type Answered, Conversation, type ConversationOptions } from "./conversation.ts";
 
 let log: MemoryLog;
@@ -66,13 +66,13 @@ function deposit(commandId: string, accountId: string): Outgoing {
     accountId,
     amountCents: 5,
   });
-  return { commandId, type: "DepositFunds", aggregateId: accountId, line: null, record };
+  return { commandId, type: "DepositFunds", aggregateId: accountId, record };
 }
 
 function opening(accountId: string, commandId = `open-${accountId}`): Outgoing {
   const data = { commandId, accountId, owner: "Ada" };
   const record = commandRecord({ topics, codec }, "OpenAccount", data);
-  return { commandId, type: "OpenAccount", aggregateId: accountId, line: null, record };
+  return { commandId, type: "OpenAccount", aggregateId: accountId, record };
 }
 
 /** Loses the answers to the first sends of clients: what they sent is in the log. */

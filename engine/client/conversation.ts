@@ -1,11 +1,11 @@
 import { setImmediate } from "node:timers/promises";
-import { backOff, dependencyBackoff } from "../../engine/backoff.ts";
-import { type Clock, isAborted, systemClock } from "../../engine/clock.ts";
-import type { Codec } from "../../engine/codec.ts";
-import { messageOf, TransientError, WriterLostError } from "../../engine/errors.ts";
-import type { Reply } from "../../engine/generated.ts";
-import type { Log, OutRecord, Producer, Receipt } from "../../engine/log.ts";
-import type { AggregateTopics } from "../../engine/topic.ts";
+import { backOff, dependencyBackoff } from "../backoff.ts";
+import { type Clock, isAborted, systemClock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
+import { messageOf, TransientError, WriterLostError } from "../errors.ts";
+import type { Reply } from "../generated.ts";
+import type { Log, OutRecord, Producer, Receipt } from "../log.ts";
+import type { AggregateTopics } from "../topic.ts";
 import { openReplyLanes, type ReplyLane } from "./reply-lane.ts";
 
 /** Sends commands and hears their replies, with a bound on those that are in flight. */
@@ -22,8 +22,13 @@ export interface ConversationOptions<T> {
   readonly codec: Codec;
   readonly aggregates: readonly AggregateTopics[];
   readonly replies: "awaited" | "ignored";
-  /** How long nothing at all may be heard, while something is in flight, until this gives up. */
-  readonly silenceMs: number;
+  /**
+   * How long nothing at all may be heard, while something is in flight, until this gives up; `null`: it never
+   * does, and whoever waits says when it has waited long enough, see `forget`.
+   */
+  readonly silenceMs: number | null;
+  /** The command is in the log at this offset; no reply has been told of before. */
+  readonly onAcknowledged?: (outgoing: T, offset: bigint) => void;
   readonly onAnswer: (answered: Answered<T>) => void;
   /** A send failed and is made again. */
   readonly onTrouble: (message: string) => void;
@@ -39,7 +44,13 @@ interface InFlight<T> {
   readonly outgoing: T;
   readonly bytes: number;
   sentAt: number;
+  state: "queued" | "sending" | "acknowledged" | "over";
+  /** Where it is in the log, once that is known. */
+  offset: bigint | null;
 }
+
+/** A command that was given to a conversation, for `forget`. */
+export type Ticket<T> = InFlight<T>;
 
 /**
  * A conversation over the commands and replies of aggregates. Replies are matched by partition and command
@@ -118,14 +129,33 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     if (this.failure) throw this.failure;
   }
 
-  send(outgoing: T): void {
+  send(outgoing: T): Ticket<T> {
     const { value, key } = outgoing.record;
     const bytes = (value?.length ?? 0) + (key?.length ?? 0);
     if (this.inFlight === 0) this.lastHeardAt = this.clock.now();
     this.inFlight += 1;
     this.inFlightBytes += bytes;
-    this.queue.push({ outgoing, bytes, sentAt: 0 });
+    const ticket: Ticket<T> = { outgoing, bytes, sentAt: 0, state: "queued", offset: null };
+    this.queue.push(ticket);
     if (!this.pumping) void this.pump();
+    return ticket;
+  }
+
+  /**
+   * Waits no longer for the answer to a command. Resolves to what can be said of it: it was never sent and will
+   * not be; it may or may not be in the log; or it is there, and will be handled.
+   */
+  forget(ticket: Ticket<T>): "unsent" | "unknown" | "sent" | "answered" {
+    const { state } = ticket;
+    if (state === "over") return "answered";
+    this.done(ticket);
+    if (state === "queued") this.queue = this.queue.filter((it) => it !== ticket);
+    if (state === "acknowledged" && ticket.offset !== null) {
+      this.laneOf(ticket)?.forget(ticket.offset);
+    }
+    this.wake();
+    if (state === "acknowledged") return "sent";
+    return state === "queued" ? "unsent" : "unknown";
   }
 
   /** Resolves when all is answered, or given up, or `signal` aborts. */
@@ -166,6 +196,7 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     const now = performance.now();
     for (const it of batch) {
       it.sentAt = now;
+      it.state = "sending";
       this.laneOf(it)?.expectReceipt();
     }
     const receipt = await this.untilAcknowledged(batch.map(({ outgoing }) => outgoing.record));
@@ -174,8 +205,15 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     this.sent += batch.length;
     batch.forEach((it, i) => {
       const lane = this.laneOf(it);
-      if (lane) lane.expectReply(receipt[i] as bigint, it);
-      else this.done(it);
+      const isForgotten = it.state === "over";
+      const offset = receipt[i] as bigint;
+      it.offset = offset;
+      if (!isForgotten) {
+        it.state = "acknowledged";
+        this.options.onAcknowledged?.(it.outgoing, offset);
+      }
+      lane?.expectReply(offset, isForgotten ? null : it);
+      if (!lane && !isForgotten) this.done(it);
     });
     for (const lane of new Set(batch.map((it) => this.laneOf(it)))) lane?.forgetForeign();
     this.wake();
@@ -218,9 +256,10 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     return this.lanes.get(`${record.topic}/${record.partition}`);
   }
 
-  private done({ bytes }: InFlight<T>): void {
+  private done(it: InFlight<T>): void {
+    it.state = "over";
     this.inFlight -= 1;
-    this.inFlightBytes -= bytes;
+    this.inFlightBytes -= it.bytes;
   }
 
   private heard(): void {
@@ -228,8 +267,9 @@ export class Conversation<T extends { readonly record: OutRecord }> {
   }
 
   private giveUpAfterSilence(): void {
-    if (this.inFlight === 0 || this.isOver) return;
-    if (this.clock.now() - this.lastHeardAt < this.options.silenceMs) return;
+    const { silenceMs } = this.options;
+    if (silenceMs === null || this.inFlight === 0 || this.isOver) return;
+    if (this.clock.now() - this.lastHeardAt < silenceMs) return;
     this.gaveUp = true;
     this.ending.abort();
     this.wake();

@@ -1,8 +1,8 @@
-import type { Codec } from "../../engine/codec.ts";
-import { FatalError, PoisonError } from "../../engine/errors.ts";
-import type { Reply } from "../../engine/generated.ts";
-import type { Log, LogRecord, Reader } from "../../engine/log.ts";
-import type { AggregateTopics, Topic } from "../../engine/topic.ts";
+import type { Codec } from "../codec.ts";
+import { FatalError, PoisonError } from "../errors.ts";
+import type { Reply } from "../generated.ts";
+import type { Log, LogRecord, Reader } from "../log.ts";
+import type { AggregateTopics, Topic } from "../topic.ts";
 
 /** The replies of one partition of commands, and who waits for which. */
 
@@ -82,18 +82,23 @@ export class ReplyLane<W> {
     this.unacknowledged += 1;
   }
 
-  /** The command is in the log at `offset`. */
-  expectReply(offset: bigint, waiting: W): void {
+  /** The command is in the log at `offset`. With `null` nobody waits for its reply any more. */
+  expectReply(offset: bigint, waiting: W | null): void {
     const at = Number(offset);
     this.unacknowledged -= 1;
     this.lastSent = Math.max(this.lastSent, at);
     const reply = this.early.get(at);
     if (reply === undefined) {
-      this.waiting.set(at, waiting);
+      if (waiting !== null) this.waiting.set(at, waiting);
       return;
     }
     this.early.delete(at);
-    this.answered?.(waiting, reply);
+    if (waiting !== null) this.answered?.(waiting, reply);
+  }
+
+  /** Nobody waits any more for the reply to the command at `offset`. */
+  forget(offset: bigint): void {
+    this.waiting.delete(Number(offset));
   }
 
   /** What is kept and is for no command of ours: our offsets only grow. */
