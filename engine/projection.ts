@@ -1,4 +1,5 @@
 import type { Message } from "./decider.ts";
+import type { Reply } from "./generated.ts";
 import type { Topic } from "./topic.ts";
 
 /** What an author of a view writes: tables, and a pure function from an event to row operations. */
@@ -31,21 +32,43 @@ export interface TableRows {
   delete(key: RowKey): void;
 }
 
+/** Where a record stands in the log, and since when. */
+export interface ProjectedRecord {
+  readonly topic: string;
+  readonly partition: number;
+  /** Unique within the partition, and greater for a later record. */
+  readonly offset: number;
+  /** The record's key: of an event `<aggregate id>/<version>`, of a reply as `Reply` is keyed. */
+  readonly key: string;
+  readonly time: Date;
+}
+
 /** An event as a projection sees it. */
-export interface ProjectedEvent {
+export interface ProjectedEvent extends ProjectedRecord {
   readonly aggregateId: string;
   /** The aggregate's version after this event; its first event has version 1. */
   readonly version: number;
-  readonly time: Date;
   readonly commandId: string;
 }
 
+/** A reply as a projection that reads a replies topic sees it; its time is that of the answer. */
+export interface ReplyMessage extends Message {
+  readonly type: "Reply";
+  readonly data: Reply;
+}
+
+/** What `apply` is given: an event says whose it is, a reply says so in its own fields. */
+export type Projected<E extends Message> = E extends ReplyMessage
+  ? E & ProjectedRecord
+  : E & ProjectedEvent;
+
 /**
- * A view over events. `E` is the union of the events it reads, `T` the union of its table names.
+ * A view over events, over replies, or over both. `E` is the union of the events it reads, with `ReplyMessage`
+ * where it reads a replies topic, `T` the union of its table names.
  *
  * `apply` is pure and must not depend on what other aggregates did: each row belongs to one aggregate's
- * partition (its key holds the aggregate id), or takes only `add`, so that a rebuild in another
- * interleaving gives the same view. To change `tables` or `apply`, raise `version`.
+ * partition (its key holds the aggregate id), or takes only `add`, or columns of its own from each topic, so
+ * that a rebuild in another interleaving gives the same view. To change `tables` or `apply`, raise `version`.
  */
 export interface Projection<E extends Message, T extends string> {
   readonly name: string;
@@ -62,8 +85,21 @@ export interface Projection<E extends Message, T extends string> {
    * data of their own: they may change without a new version.
    */
   readonly indexes?: Readonly<Partial<Record<T, readonly string[]>>>;
-  apply(event: E & ProjectedEvent, rows: Readonly<Record<T, TableRows>>): void;
+  /**
+   * Table name → how long a row is kept. A row is deleted some time after it has grown that old: such a view is
+   * the fold of its log but for the rows that are gone. `apply` must not need a row to be there.
+   */
+  readonly keeps?: Readonly<Partial<Record<T, Keeping>>>;
+  apply(event: Projected<E>, rows: Readonly<Record<T, TableRows>>): void;
+}
+
+export interface Keeping {
+  /** The `timestamptz` column by which a row grows old. */
+  readonly since: string;
+  readonly days: number;
 }
 
 /** Any projection, where its events and tables do not matter. */
-export type AnyProjection = Projection<Message, string>;
+export interface AnyProjection extends Omit<Projection<Message, string>, "apply"> {
+  apply(event: Message & ProjectedRecord, rows: Readonly<Record<string, TableRows>>): void;
+}

@@ -18,6 +18,7 @@ import type { Log, Membership, TopicPartition } from "./log.ts";
 import { type Metrics, openMetrics } from "./metrics.ts";
 import { openPostgresViews } from "./postgres/postgres-views.ts";
 import type { AnyProjection, Projection } from "./projection.ts";
+import { expireRows } from "./projections/expiry.ts";
 import { projectionLimits, runProjection } from "./projections/projector.ts";
 import { brokerWaits, commandHooks, keyOf, projectionHooks } from "./reports.ts";
 import { checkTopics } from "./topic-check.ts";
@@ -231,8 +232,22 @@ async function runViews(
   waits.set(`${name}: Postgres`, null);
   const group = `${projection.topics[0]?.namespace ?? ""}.${projection.name}.v${projection.version}`;
   const topics = projection.topics.map((topic) => topic.name);
+  const expiring = expireRows(
+    {
+      projection,
+      views,
+      clock: systemClock,
+      expired: (table, rows) => {
+        logger.info({ table, rows }, "deleted rows that had to be kept no longer");
+      },
+      postponed: ({ message: reason }) => {
+        logger.warn({ reason }, "old rows are deleted later");
+      },
+    },
+    signal,
+  );
   try {
-    await inGroup(
+    const projecting = inGroup(
       { log, group, topics, health, logger },
       signal,
       (membership) => async (topicPartition, stop) => {
@@ -247,6 +262,7 @@ async function runViews(
         }
       },
     );
+    await Promise.all([projecting, expiring]);
   } finally {
     await views.close();
   }

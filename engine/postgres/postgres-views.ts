@@ -4,7 +4,7 @@ import { FatalError, invariant, TransientError, WriterLostError } from "../error
 import type { TopicPartition } from "../log.ts";
 import type { AnyProjection } from "../projection.ts";
 import { UnapplicableError } from "../projections/rows.ts";
-import { checkDeclaration, declaredHash, projectorRole } from "../projections/tables.ts";
+import { checkDeclaration, declaredHash, ident, projectorRole } from "../projections/tables.ts";
 import { type Checkpoint, type ViewCommit, type Views } from "../projections/views.ts";
 import {
   type Database,
@@ -157,6 +157,25 @@ function viewsOf(opened: Opened): Views {
           async (session) => write(session, projection, { commit, statements }),
           signal,
         );
+      } catch (error) {
+        throw error instanceof SqlError ? refused(error, null) : error;
+      }
+    },
+
+    async expire({ table, since, before, most }, signal) {
+      const relation = tables.get(table)?.relation;
+      invariant(relation !== undefined, `table "${table}" is not one of "${projection.name}"`);
+      // Locked before they are deleted, so that a row which a commit has just changed is looked at again.
+      const sql = `
+        delete from ${relation} where ctid = any (array(
+          select ctid from ${relation} where ${ident(since)} < $1 limit $2 for update skip locked))`;
+      try {
+        const { count } = await database.transaction(
+          "read write",
+          async (session) => session.query(sql, [before, most]),
+          signal,
+        );
+        return count;
       } catch (error) {
         throw error instanceof SqlError ? refused(error, null) : error;
       }

@@ -1,9 +1,10 @@
 import type { Codec } from "../codec.ts";
 import type { Message } from "../decider.ts";
 import { invariant, PoisonError } from "../errors.ts";
-import { headerOf, type LogRecord } from "../log.ts";
+import { headerOf, type LogRecord, type TopicPartition } from "../log.ts";
 import { headers, parseEventKey } from "../message.ts";
-import type { AnyProjection, ProjectedEvent } from "../projection.ts";
+import type { Reply } from "../generated.ts";
+import type { AnyProjection, ProjectedEvent, ProjectedRecord } from "../projection.ts";
 import type { Batch } from "../read-ahead.ts";
 import type { Topic } from "../topic.ts";
 import { type Changes, collect, UnapplicableError } from "./rows.ts";
@@ -32,26 +33,26 @@ export interface ProjectedBatch {
 
 /** Decodes the records and folds what the projection makes of them, as far as that goes. */
 export function projected(
-  { projection, topic, codec }: ProjectedBy,
+  { projection, topic, topicPartition: { partition }, codec }: ProjectedBy,
   { records, next }: Batch,
   from: Checkpoint | null,
 ): ProjectedBatch {
   const collector = collect(projection);
-  let last: { readonly event: Event; readonly record: LogRecord } | null = null;
+  let last: { readonly come: Come; readonly record: LogRecord } | null = null;
   let events = 0;
   let obstacle: Obstacle | null = null;
 
   for (const record of records) {
-    let event: Event | null = null;
+    let read: Read | null = null;
     try {
-      event = eventOf(topic, codec, record);
-      collector.apply(event);
+      read = readRecord({ topic, partition, codec }, record);
+      collector.apply(read.event);
     } catch (error) {
       if (!(error instanceof PoisonError || error instanceof UnapplicableError)) throw error;
-      obstacle = { record, type: event?.type ?? null, cause: error };
+      obstacle = { record, type: read?.event.type ?? null, cause: error };
       break;
     }
-    last = { event, record };
+    last = { come: read.come, record };
     events += 1;
   }
 
@@ -59,8 +60,8 @@ export function projected(
     changes: collector.changes(),
     checkpoint: {
       nextOffset: obstacle === null ? next : obstacle.record.offset,
-      commandOffset: last === null ? (from?.commandOffset ?? null) : last.event.commandOffset,
-      version: last === null ? (from?.version ?? null) : last.event.version,
+      commandOffset: last === null ? (from?.commandOffset ?? null) : last.come.commandOffset,
+      version: last === null ? (from?.version ?? null) : last.come.version,
     },
     events,
     lastEventTime: last === null ? null : last.record.timestamp,
@@ -71,15 +72,32 @@ export function projected(
 export interface ProjectedBy {
   readonly projection: AnyProjection;
   readonly topic: Topic;
+  readonly topicPartition: TopicPartition;
   readonly codec: Pick<Codec, "decode">;
 }
 
-type Event = Message & ProjectedEvent & { readonly commandOffset: bigint };
+/** How far the commands have come with a record; see `Checkpoint`. */
+type Come = Pick<Checkpoint, "commandOffset" | "version">;
 
-function eventOf(topic: Topic, codec: Pick<Codec, "decode">, record: LogRecord): Event {
-  if (record.key === null) throw new PoisonError("NULL_KEY", "an event has a key");
-  const key = parseEventKey(record.key.toString("utf8"));
-  if (key === null) {
+interface Read {
+  readonly event: Message & ProjectedRecord;
+  readonly come: Come;
+}
+
+interface ReadBy {
+  readonly topic: Topic;
+  readonly partition: number;
+  readonly codec: Pick<Codec, "decode">;
+}
+
+function readRecord(by: ReadBy, record: LogRecord): Read {
+  return by.topic.kind === "replies" ? readReply(by, record) : readEvent(by, record);
+}
+
+function readEvent({ topic, partition, codec }: ReadBy, record: LogRecord): Read {
+  const key = keyOf(record, "an event");
+  const parsed = parseEventKey(key);
+  if (parsed === null) {
     throw new PoisonError("KEY_MISMATCH", "the key is not <aggregate id>/<version>");
   }
   if (record.value === null) {
@@ -95,14 +113,46 @@ function eventOf(topic: Topic, codec: Pick<Codec, "decode">, record: LogRecord):
     const { commandId: id, commandOffset: offset } = headers;
     throw new PoisonError("INVALID_EVENT", `an event has the headers ${id} and ${offset}`);
   }
-  return {
+  const { aggregateId, version } = parsed;
+  const event: Message & ProjectedEvent = {
     type,
     data,
-    aggregateId: key.aggregateId,
-    version: key.version,
-    time: new Date(record.timestamp),
+    ...placeOf(topic, partition, record, key),
+    aggregateId,
+    version,
     commandId,
-    commandOffset: BigInt(commandOffset),
+  };
+  return { event, come: { commandOffset: BigInt(commandOffset), version } };
+}
+
+function readReply({ topic, partition, codec }: ReadBy, record: LogRecord): Read {
+  const key = keyOf(record, "a reply");
+  if (record.value === null) throw new PoisonError("BAD_WIRE_FORMAT", "a reply has a value");
+  const { type, data } = codec.decode(topic, record.value);
+  const { commandOffset, version } = data as unknown as Reply;
+  return {
+    event: { type, data, ...placeOf(topic, partition, record, key) },
+    come: { commandOffset: BigInt(commandOffset), version },
+  };
+}
+
+function keyOf({ key }: LogRecord, what: string): string {
+  if (key === null) throw new PoisonError("NULL_KEY", `${what} has a key`);
+  return key.toString("utf8");
+}
+
+function placeOf(
+  topic: Topic,
+  partition: number,
+  { offset, timestamp }: LogRecord,
+  key: string,
+): ProjectedRecord {
+  return {
+    topic: topic.name,
+    partition,
+    offset: Number(offset),
+    key,
+    time: new Date(timestamp),
   };
 }
 

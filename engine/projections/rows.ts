@@ -3,7 +3,7 @@ import { messageOf } from "../errors.ts";
 import type {
   AnyProjection,
   ColumnValue,
-  ProjectedEvent,
+  ProjectedRecord,
   RowKey,
   RowValues,
   TableRows,
@@ -61,7 +61,7 @@ export interface Collector {
    * @throws UnapplicableError naming event, table and column: what `apply` threw, a value that no column can
    *   hold, or an operation that contradicts an earlier one. Nothing of the event is then kept.
    */
-  apply(event: Message & ProjectedEvent): void;
+  apply(event: Message & ProjectedRecord): void;
   changes(): Changes;
 }
 
@@ -90,7 +90,7 @@ export function collect(projection: AnyProjection): Collector {
 
   return {
     apply(event) {
-      const name = JSON.stringify(`${event.aggregateId}/${event.version}`);
+      const name = JSON.stringify(event.key);
       current = name;
       try {
         projection.apply(event, rows);

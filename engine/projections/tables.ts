@@ -65,6 +65,10 @@ export function checkDeclaration(projection: AnyProjection): void {
   const tables = Object.keys(projection.tables);
   if (tables.length === 0) refuse(said, "it declares no table");
   if (projection.topics.length === 0) refuse(said, "it names no topic");
+  for (const [table, keeping] of Object.entries(projection.keeps ?? {})) {
+    if (keeping === undefined || (tables.includes(table) && keeping.days > 0)) continue;
+    refuse(said, `it keeps rows of ${JSON.stringify(table)} for ${keeping.days} days`);
+  }
   for (const table of tables) {
     if (tableName.test(table)) continue;
     refuse(said, `the table name ${JSON.stringify(table)} takes ${letters}, at most 45 characters`);

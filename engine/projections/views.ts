@@ -10,9 +10,15 @@ import type { Changes } from "./rows.ts";
 export interface Checkpoint {
   /** The offset to read next: every event before it is in the view, none after. */
   readonly nextOffset: bigint;
-  /** The `command-offset` of the last event in the view; `null` before the first. */
+  /**
+   * The `command-offset` of the last event in the view, or the offset of the command that the last reply
+   * answers; `null` before the first. Within a partition it never goes back.
+   */
   readonly commandOffset: bigint | null;
-  /** The version that the last event in the view gave its aggregate; `null` before the first. */
+  /**
+   * The version that the last event in the view gave its aggregate; of a reply the version that it names,
+   * `null` where it names none. `null` before the first.
+   */
   readonly version: number | null;
 }
 
@@ -23,6 +29,14 @@ export interface ViewCommit {
   readonly expected: Checkpoint | null;
   readonly next: Checkpoint;
   readonly changes: Changes;
+}
+
+/** The rows of a table whose instant in column `since` is before `before`, at most so many of them. */
+export interface OldRows {
+  readonly table: string;
+  readonly since: string;
+  readonly before: Date;
+  readonly most: number;
 }
 
 export interface Views {
@@ -38,6 +52,11 @@ export interface Views {
    * @throws UnapplicableError where nothing was written and no later try of this batch will work
    */
   commit(commit: ViewCommit, signal: AbortSignal): Promise<void>;
+  /**
+   * Deletes old rows, but none that a commit is about to change; resolves to how many.
+   * @throws TransientError or WriterLostError, of no more consequence: the rows are deleted, or still there
+   */
+  expire(old: OldRows, signal: AbortSignal): Promise<number>;
   close(): Promise<void>;
 }
 

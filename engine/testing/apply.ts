@@ -15,7 +15,7 @@ export type GivenEvent<E extends Message> = E & Partial<ProjectedEvent>;
  *
  * An event without `aggregateId` is of aggregate `a-1`; without `version` it takes the aggregate's next one;
  * without `time` it is of the start of the year 2020; without `commandId` its command is `c-<position>`,
- * counted from 1.
+ * counted from 1; without `topic` it is of the projection's first one. Replies are given with their `key`.
  *
  * The events are applied one by one and, a second time, as one batch: both must give the same rows.
  * @throws UnapplicableError where an event cannot be applied
@@ -24,7 +24,7 @@ export async function tablesAfter<E extends Message, T extends string>(
   projection: Projection<E, T>,
   events: readonly GivenEvent<E>[],
 ): Promise<Readonly<Record<T, readonly MemoryRow[]>>> {
-  const projected = withDefaults(events);
+  const projected = withDefaults(events, projection.topics[0]?.name ?? "events");
   const oneByOne = await applyBatches(
     projection,
     projected.map((event) => [event]),
@@ -41,6 +41,7 @@ export async function tablesAfter<E extends Message, T extends string>(
 
 function withDefaults<E extends Message>(
   events: readonly GivenEvent<E>[],
+  topic: string,
 ): readonly (E & ProjectedEvent)[] {
   const versions = new Map<string, number>();
   return events.map((event, index) => {
@@ -48,7 +49,17 @@ function withDefaults<E extends Message>(
     const version = event.version ?? (versions.get(aggregateId) ?? 0) + 1;
     versions.set(aggregateId, version);
     const time = event.time ?? new Date("2020-01-01T00:00:00.000Z");
-    return { ...event, aggregateId, version, time, commandId: event.commandId ?? `c-${index + 1}` };
+    return {
+      ...event,
+      topic: event.topic ?? topic,
+      partition: event.partition ?? 0,
+      offset: event.offset ?? index,
+      key: event.key ?? `${aggregateId}/${version}`,
+      aggregateId,
+      version,
+      time,
+      commandId: event.commandId ?? `c-${index + 1}`,
+    };
   });
 }
 

@@ -49,6 +49,10 @@ export function does<T extends string>(
   return {
     type: "Done",
     data: { apply },
+    topic: doingTopics.events.name,
+    partition: 0,
+    offset: version,
+    key: `a-1/${version}`,
     aggregateId: "a-1",
     version,
     time: new Date(0),

@@ -84,6 +84,19 @@ export function memoryViews(
       if (fault === "lost-after-commit") throw outcomeUnknown();
     },
 
+    async expire({ table, since, before, most }) {
+      const old = [...state.rows]
+        .filter(
+          ([id, { columns }]) =>
+            id.startsWith(rowId(table, [])) && isBefore(columns[since], before),
+        )
+        .slice(0, most);
+      const rows = new Map(state.rows);
+      for (const [id] of old) rows.delete(id);
+      state = { ...state, rows };
+      return old.length;
+    },
+
     close: async () => {},
 
     rows: (table) =>
@@ -102,6 +115,10 @@ export function memoryViews(
       history.length = kept;
     },
   };
+}
+
+function isBefore(value: StoredValue | undefined, instant: Date): boolean {
+  return value instanceof Date && value < instant;
 }
 
 function outcomeUnknown(): WriterLostError {
