@@ -107,6 +107,24 @@ export const settings = [
     fallback: "9464",
   },
   {
+    name: "FOLDLOG_API_HOST",
+    meaning: "where the gateway listens",
+    example: "0.0.0.0",
+    fallback: "127.0.0.1",
+  },
+  {
+    name: "FOLDLOG_API_PORT",
+    meaning: "and at which port; 0 takes any",
+    example: "8080",
+    fallback: "8080",
+  },
+  {
+    name: "FOLDLOG_ERA",
+    meaning: "a whole number, one more each time that the log moves to another cluster",
+    example: "2",
+    fallback: "1",
+  },
+  {
     name: "FOLDLOG_REPLICATION_FACTOR",
     meaning: "replicas of each topic",
     example: "3",
@@ -136,6 +154,8 @@ export interface Config {
   readonly databaseReadUrl: string | null;
   readonly stateDir: string;
   readonly metrics: { readonly host: string; readonly port: number };
+  readonly api: { readonly host: string; readonly port: number };
+  readonly era: number;
   readonly replicationFactor: number;
   readonly unknownSchemaWaitMs: number;
   readonly logLevel: string;
@@ -198,6 +218,11 @@ export function loadConfig(env: Environment, needed: readonly SettingName[]): Co
       host: values.get("FOLDLOG_METRICS_HOST") ?? "",
       port: read("FOLDLOG_METRICS_PORT", whole(0, 65_535)) ?? 0,
     },
+    api: {
+      host: values.get("FOLDLOG_API_HOST") ?? "",
+      port: read("FOLDLOG_API_PORT", whole(0, 65_535)) ?? 0,
+    },
+    era: read("FOLDLOG_ERA", whole(1, 1_000_000)) ?? 1,
     replicationFactor: read("FOLDLOG_REPLICATION_FACTOR", whole(1, 32)) ?? 3,
     unknownSchemaWaitMs: read("FOLDLOG_UNKNOWN_SCHEMA_WAIT_MS", whole(0, 3_600_000)) ?? 30_000,
     logLevel: read("LOG_LEVEL", logLevel) ?? "info",

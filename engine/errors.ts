@@ -47,6 +47,7 @@ export type FatalCode =
   | "SCHEMA_DRIFT" // The registry holds another schema under an id than the repository does.
   | "UNSUPPORTED_CLIENT" // The Kafka client is not the version that was hardened.
   | "UNAUTHORIZED"
+  | "PORT_UNAVAILABLE" // The port to listen at is taken, or not ours to take.
   | "PROJECTION_DRIFT" // A projection's tables differ from what its version declares.
   | "MIGRATION_CHANGED"
   | "BROKEN_INVARIANT";

@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { FatalError } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** What a worker's partitions are doing, and the HTTP pages that tell it. */
@@ -95,6 +96,19 @@ export interface HealthServer {
 }
 
 /**
+ * The answer of `/readyz`: 503 with the reasons where the work cannot go on; else 200, with what `limits` says
+ * cannot be done meanwhile.
+ */
+export function readiness(
+  parts: readonly HasProblems[],
+  limits: readonly HasProblems[] = [],
+): { readonly status: 200 | 503; readonly text: string } {
+  const problems = parts.flatMap((it) => it.problems());
+  if (problems.length > 0) return { status: 503, text: `not ready\n${problems.join("\n")}\n` };
+  return { status: 200, text: ["ready", ...limits.flatMap((it) => it.problems()), ""].join("\n") };
+}
+
+/**
  * Serves `/livez` (this process turns its event loop), `/readyz` (every partition that it was assigned is at
  * work; 503 with the reasons otherwise) and `/metrics`. None of them asks a broker or a database.
  */
@@ -102,6 +116,7 @@ export async function serveHealth(
   { host, port }: { readonly host: string; readonly port: number },
   parts: readonly HasProblems[],
   metrics: Metrics,
+  limits: readonly HasProblems[] = [],
 ): Promise<HealthServer> {
   const server: Server = createServer((request, response) => {
     const answer = (status: number, text: string, type = "text/plain; charset=utf-8") => {
@@ -112,9 +127,8 @@ export async function serveHealth(
     if (request.method !== "GET" && request.method !== "HEAD") answer(405, "Only GET.\n");
     else if (pathname === "/livez") answer(200, "alive\n");
     else if (pathname === "/readyz") {
-      const problems = parts.flatMap((it) => it.problems());
-      if (problems.length === 0) answer(200, "ready\n");
-      else answer(503, `not ready\n${problems.join("\n")}\n`);
+      const { status, text } = readiness(parts, limits);
+      answer(status, text);
     } else if (pathname === "/metrics") {
       void metrics.text().then((text) => {
         answer(200, text, metrics.contentType);
@@ -123,7 +137,10 @@ export async function serveHealth(
   });
   server.requestTimeout = 5_000;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (cause) => {
+      const what = `${host}:${port} cannot be listened at: ${cause.message}`;
+      reject(new FatalError("PORT_UNAVAILABLE", what, { cause }));
+    });
     server.listen(port, host, resolve);
   });
   return {

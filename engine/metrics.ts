@@ -108,6 +108,17 @@ export const metricTable = {
     help: "Times that a partition went back to its checkpoint",
     labels: ["projection"],
   },
+  foldlog_http_request_duration_seconds: {
+    type: "histogram",
+    help: "From an HTTP request to its answer, by the pattern of its address",
+    labels: ["route", "method", "status"],
+    buckets: seconds,
+  },
+  foldlog_http_commands_in_flight: {
+    type: "gauge",
+    help: "Commands that this gateway has sent and not answered",
+    labels: [],
+  },
   foldlog_broker_waits: {
     type: "gauge",
     help: "Questions that wait for a broker that does not answer",

@@ -100,6 +100,7 @@ function fatalCode({ code }: FatalError): ExitCode {
     case "SCHEMA_UNREGISTERED":
     case "UNSUPPORTED_CLIENT":
     case "UNAUTHORIZED":
+    case "PORT_UNAVAILABLE":
     case "BROKEN_INVARIANT":
       return exitCode.failed;
   }

@@ -1,0 +1,158 @@
+import type { AddressInfo } from "node:net";
+import type { Logger } from "pino";
+import { backOff, dependencyBackoff } from "../backoff.ts";
+import type { Clock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
+import { FatalError, messageOf, TransientError, WriterLostError } from "../errors.ts";
+import { type Health, readiness, type Waits } from "../health.ts";
+import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
+import { openDatabase } from "../postgres/postgres.ts";
+import type { Api } from "./api.ts";
+import { commandRoutes } from "./commands.ts";
+import { openServer } from "./server.ts";
+import { openSubmitter, type Submitter } from "./submitter.ts";
+
+/** The HTTP side: turns requests into commands, and views into answers. It decides nothing. */
+
+export interface GatewayRun {
+  readonly api: Api;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Numbers the clusters that the log has lived in, for tokens. */
+  readonly era: number;
+  readonly log: Log;
+  readonly codec: Codec;
+  /** Of the role that only reads. */
+  readonly databaseUrl: string;
+  /** Asks the registry for anything. @throws TransientError where it does not answer */
+  readonly probeRegistry: (signal: AbortSignal) => Promise<unknown>;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  readonly logger: Logger;
+  readonly health: Health;
+  /** What cannot be done at the moment, though commands are taken. */
+  readonly limits: Waits;
+}
+
+/** A page of views waits at most so long for a server that says nothing at all, in milliseconds. */
+const answerTimeoutMs = 15_000;
+const maxConnections = 16;
+const probeMs = 5_000;
+
+/**
+ * Serves HTTP until `signal` aborts. It listens at once and takes commands when it stands at the end of every
+ * replies partition; whoever waits for an answer when it stops is told where to ask for it.
+ * @throws FatalError where this process must not go on
+ */
+export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<void> {
+  const { api, listen, era, codec, clock, metrics, logger, health, limits } = run;
+  let submitter: Submitter | null = null;
+  const app = openServer({
+    answered: ({ route, method, status, seconds }) => {
+      const labels = { route, method, status: String(status) };
+      metrics.observe("foldlog_http_request_duration_seconds", labels, seconds);
+      metrics.set("foldlog_http_commands_in_flight", {}, submitter?.inFlight ?? 0);
+    },
+    fault: (error, { method, url }) => {
+      logger.error({ err: error, method, path: url.split("?", 1)[0] }, "a request failed");
+    },
+  });
+  const database = openDatabase({
+    url: run.databaseUrl,
+    applicationName: "foldlog gateway",
+    maxConnections,
+    answerTimeoutMs,
+  });
+  commandRoutes(app, { api, codec, clock, era, submitter: () => submitter, stopping: signal });
+  app.get("/livez", async (_, reply) =>
+    reply.type("text/plain; charset=utf-8").serializer(String).send("alive\n"),
+  );
+  app.get("/readyz", async (_, reply) => {
+    const { status, text } = readiness([health], [limits]);
+    return reply.code(status).type("text/plain; charset=utf-8").serializer(String).send(text);
+  });
+
+  const partitions = api.aggregates.flatMap(({ topics: { replies } }) =>
+    Array.from({ length: replies.partitions }, (_, partition) => `${replies.name}/${partition}`),
+  );
+  health.assigned(partitions);
+  try {
+    await listenAt(app, listen);
+    const { port } = app.server.address() as AddressInfo;
+    logger.info({ port }, "listening");
+    submitter = await untilOpen(run, signal);
+    if (submitter === null) return;
+    for (const key of partitions) health.set(key, "ready");
+    logger.info("ready");
+    await Promise.race([
+      submitter.ended(),
+      probe("views", (stop) => database.query("select 1", [], stop), run, signal),
+      probe("new schemas", run.probeRegistry, run, signal),
+    ]);
+  } finally {
+    await app.close();
+    await submitter?.close();
+    await database.close();
+  }
+}
+
+async function listenAt(
+  app: ReturnType<typeof openServer>,
+  { host, port }: GatewayRun["listen"],
+): Promise<void> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    throw new FatalError(
+      "PORT_UNAVAILABLE",
+      `${host}:${port} cannot be listened at: ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Waits for a broker that is away; `null` once `signal` aborts. */
+async function untilOpen(
+  { api, log, codec, clock, logger, health }: GatewayRun,
+  signal: AbortSignal,
+): Promise<Submitter | null> {
+  const aggregates = api.aggregates.map(({ topics }) => topics);
+  const onTrouble = (reason: string) => {
+    logger.warn({ reason }, "sending again");
+  };
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      return await openSubmitter({ log, codec, aggregates, clock, onTrouble });
+    } catch (error) {
+      const mayPass = error instanceof TransientError || error instanceof WriterLostError;
+      if (!mayPass) throw error;
+      for (const { replies } of aggregates) {
+        health.set(`${replies.name}/0`, "retrying", messageOf(error));
+      }
+      await backOff(dependencyBackoff, attempt, clock, signal);
+    }
+  }
+  return null;
+}
+
+/** Says in time what cannot be done, without a request having to fail for it. Resolves when `signal` aborts. */
+async function probe(
+  what: string,
+  ask: (signal: AbortSignal) => Promise<unknown>,
+  { clock, logger, limits }: GatewayRun,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await ask(signal);
+      if (limits.set(what, null)) logger.info({ what }, "can be read again");
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = messageOf(error);
+      if (limits.set(what, reason)) logger.warn({ what, reason }, "cannot be read");
+    }
+    await clock.sleep(probeMs, signal);
+  }
+}

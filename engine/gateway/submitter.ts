@@ -1,0 +1,89 @@
+import { once } from "node:events";
+import { type Clock, systemClock } from "../clock.ts";
+import { Conversation, type ConversationOptions } from "../client/conversation.ts";
+import type { Reply } from "../generated.ts";
+import type { OutRecord } from "../log.ts";
+
+/** Sends single commands and waits for their replies, each so long as its sender wants to. */
+
+export type Submitted =
+  | { readonly kind: "answered"; readonly reply: Reply }
+  /** It is in the log at this offset and will be handled; its answer has not come in time. */
+  | { readonly kind: "pending"; readonly offset: bigint }
+  /** The broker has not said in time whether it took the command: it may be in the log. */
+  | { readonly kind: "unknown" }
+  /** It was never sent, and will not be. */
+  | { readonly kind: "unsent" };
+
+export interface Submitter {
+  /** Sent and not answered. */
+  readonly inFlight: number;
+  /**
+   * Resolves with the answer, or after `waitMs` (or when `signal` aborts) with what is known by then.
+   * @throws FatalError where nothing can be sent any more
+   */
+  submit(record: OutRecord, waitMs: number, signal: AbortSignal): Promise<Submitted>;
+  /** Resolves when this was closed; rejects with what ended the conversation with the broker before. */
+  ended(): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface Pending {
+  readonly record: OutRecord;
+  acknowledgedAt: bigint | null;
+  answer: (reply: Reply) => void;
+}
+
+export type SubmitterOptions = Pick<
+  ConversationOptions<Pending>,
+  "log" | "codec" | "aggregates" | "onTrouble" | "clock"
+>;
+
+/** Positioned at the end of every replies partition before it resolves. */
+export async function openSubmitter(options: SubmitterOptions): Promise<Submitter> {
+  const clock = options.clock ?? systemClock;
+  const conversation = await Conversation.open<Pending>({
+    ...options,
+    replies: "awaited",
+    silenceMs: null,
+    onAcknowledged: (pending, offset) => {
+      pending.acknowledgedAt = offset;
+    },
+    onAnswer: ({ outgoing, reply }) => {
+      outgoing.answer(reply);
+    },
+  });
+  return {
+    get inFlight() {
+      return conversation.unanswered;
+    },
+    submit: (record, waitMs, signal) => submit({ conversation, clock }, record, waitMs, signal),
+    ended: async () => {
+      if (!conversation.signal.aborted) await once(conversation.signal, "abort");
+      await conversation.settled(AbortSignal.abort());
+    },
+    close: () => conversation.close(),
+  };
+}
+
+async function submit(
+  { conversation, clock }: { readonly conversation: Conversation<Pending>; readonly clock: Clock },
+  record: OutRecord,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<Submitted> {
+  const answered = Promise.withResolvers<Reply | null>();
+  const pending: Pending = { record, acknowledgedAt: null, answer: answered.resolve };
+  const ticket = conversation.send(pending);
+  const done = new AbortController();
+  void clock.sleep(waitMs, signal, conversation.signal, done.signal).then(() => {
+    answered.resolve(null);
+  });
+  const reply = await answered.promise;
+  done.abort();
+  if (reply !== null) return { kind: "answered", reply };
+  const known = conversation.forget(ticket);
+  if (known === "unsent") return { kind: "unsent" };
+  const { acknowledgedAt: offset } = pending;
+  return offset === null ? { kind: "unknown" } : { kind: "pending", offset };
+}
