@@ -21,8 +21,14 @@ import type { Stack } from "./stack.ts";
 import { keepRunning } from "./supervisor.ts";
 
 /** The processes of the bank, in the order of their metrics ports. */
-export const workers = ["account", "balances", "statements"] as const;
-const projectors = ["balances", "statements"] as const;
+export const workers = [
+  "account",
+  "balances",
+  "statements",
+  "command_status",
+  "event_index",
+] as const;
+const projectors = workers.filter((name) => name !== "account");
 
 /** The Postgres roles of the application, beyond the base ones of the stack. */
 export const applicationRoles = ["foldlog_reader", ...projectors.map(roleOf)];
@@ -104,13 +110,14 @@ export function startDemo(app: Application): void {
 /** Loaded when it is needed, since a start that leaves out the application needs none of it. */
 async function prepareTables(stack: Stack, say: (note: string) => void): Promise<void> {
   const { prepareDatabase } = await import("../../engine/postgres/prepare-database.ts");
-  const { balances } = await import("../../processors/projections/balances.ts");
-  const { statements } = await import("../../processors/projections/statements.ts");
+  const { workers: all } = await import("../../processors/workers.ts");
   const passwords = applicationRoles.map((role) => [role, passwordOf(stack.passwords, role)]);
   try {
     const done = await prepareDatabase({
       ownerUrl: stack.databaseUrl("foldlog_owner"),
-      projections: [balances, statements],
+      projections: Object.values(all).flatMap((worker) =>
+        worker.kind === "projector" ? [worker.projection] : [],
+      ),
       passwords: Object.fromEntries(passwords) as Passwords,
     });
     say(done.length === 0 ? "as they should be" : `${done.length} changes`);

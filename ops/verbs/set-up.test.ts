@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { workers } from "../../processors/workers.ts";
-import type { RegisterRow } from "../../schemas/register.ts";
-import type { PlannedTopic } from "../../topics/apply.ts";
+import type { RegisterRow } from "../../engine/schemas/register.ts";
+import type { PlannedTopic } from "../../engine/topic-plan.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { projectionsOf, rolePasswords } from "./migrate.ts";
 import { checkLines, registerLines } from "./schemas.ts";
@@ -116,5 +116,10 @@ describe("a role's password", () => {
 });
 
 test("the projections to prepare are those of the workers", () => {
-  expect(projectionsOf(workers).map(({ name }) => name)).toEqual(["balances", "statements"]);
+  expect(projectionsOf(workers).map(({ name }) => name)).toEqual([
+    "balances",
+    "statements",
+    "command_status",
+    "event_index",
+  ]);
 });

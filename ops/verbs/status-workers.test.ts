@@ -5,7 +5,7 @@ import type { Checkpoint, Group, KafkaFacts } from "./status-facts.ts";
 import { statusLines } from "./status-lines.ts";
 import { groupOf, workerProblems, workerStatuses } from "./status-workers.ts";
 
-const { commands, events, dlq } = topics.account;
+const { commands, events, replies, dlq } = topics.account;
 const partitions = [...Array(12).keys()];
 
 const stable = (topic: string, count = 12): Group => ({
@@ -23,11 +23,14 @@ function facts(more: Partial<KafkaFacts> = {}): KafkaFacts {
     bounds: new Map([
       [commands.name, bounds(100n)],
       [events.name, bounds(200n)],
+      [replies.name, bounds(300n)],
     ]),
     groups: new Map([
       ["bank.account", stable(commands.name)],
       ["bank.balances.v1", stable(events.name)],
       ["bank.statements.v1", stable(events.name)],
+      ["bank.command_status.v1", stable(replies.name)],
+      ["bank.event_index.v1", stable(events.name)],
     ]),
     committed: new Map([
       ["bank.account", partitions.map((it) => (it === 0 ? null : 100n - BigInt(it)))],
@@ -37,15 +40,25 @@ function facts(more: Partial<KafkaFacts> = {}): KafkaFacts {
   };
 }
 
-const checkpoint = (projection: string, nextOffset: bigint, version = 1): Checkpoint[] =>
+const checkpoint = (
+  projection: string,
+  nextOffset: bigint,
+  version = 1,
+  topic = events.name,
+): Checkpoint[] =>
   partitions.map((partition) => ({
     projection,
     version,
-    topic: events.name,
+    topic,
     partition,
     nextOffset,
   }));
-const upToDate = [...checkpoint("balances", 200n), ...checkpoint("statements", 150n)];
+const upToDate = [
+  ...checkpoint("balances", 200n),
+  ...checkpoint("statements", 150n),
+  ...checkpoint("event_index", 190n),
+  ...checkpoint("command_status", 297n, 1, replies.name),
+];
 
 const byName = (kafka: KafkaFacts, checkpoints: readonly Checkpoint[] | null = upToDate) =>
   Object.fromEntries(workerStatuses(workers, kafka, checkpoints).map((it) => [it.name, it]));
@@ -56,6 +69,8 @@ describe("a worker's status", () => {
       "bank.account",
       "bank.balances.v1",
       "bank.statements.v1",
+      "bank.command_status.v1",
+      "bank.event_index.v1",
     ]);
   });
 
@@ -73,6 +88,11 @@ describe("a worker's status", () => {
     ]);
     expect(balances).toMatchObject({ lagSum: 0n, deadLetters: null });
     expect(statements).toMatchObject({ lagSum: 600n, lagMax: 50n });
+  });
+
+  test("has the lag of a view over replies from the replies", () => {
+    const { command_status } = byName(facts());
+    expect(command_status).toMatchObject({ topic: replies.name, lagSum: 36n, lagMax: 3n });
   });
 
   test("does not guess a view's lag where its checkpoints cannot be read", () => {
@@ -137,7 +157,9 @@ describe("the screen", () => {
   });
 
   test("has a row a partition with the end and every reader's position and lag", () => {
-    expect(lines).toContainEqual(expect.stringMatching(/^1 +100 +99 +1 +200 +200 +0 +150 +50$/));
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^1 +100 +99 +1 +200 +200 +0 +150 +50 +190 +10 +300 +297 +3$/),
+    );
     expect(lines).toContainEqual(expect.stringMatching(/^0 +100 +none +90 /));
   });
 

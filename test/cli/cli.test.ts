@@ -110,7 +110,8 @@ describe("with its workers", () => {
       FOLDLOG_STATE_DIR: `${bank.dir}/state`,
       FOLDLOG_UNKNOWN_SCHEMA_WAIT_MS: "100",
     };
-    workers = bank.start(["run", "account", "balances", "statements"], { env });
+    const all = ["account", "balances", "statements", "command_status", "event_index"];
+    workers = bank.start(["run", ...all], { env });
   });
 
   test("status says that all is well once they are at work", { timeout: 60_000 }, async () => {
@@ -130,6 +131,8 @@ describe("with its workers", () => {
       { name: "account", members: 1, assigned: 12 },
       { name: "balances", members: 1, assigned: 12 },
       { name: "statements", members: 1, assigned: 12 },
+      { name: "command_status", topic: "bank.account.replies", members: 1, assigned: 12 },
+      { name: "event_index", members: 1, assigned: 12 },
     ]);
     const { stdout } = await bank.foldlog(["status"]);
     expect(stdout).toMatch(/Nothing is wrong/);

@@ -13,11 +13,12 @@ import type { Codec } from "../../engine/codec.ts";
 import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log, LogRecord, OutRecord } from "../../engine/log.ts";
 import { prepareDatabase } from "../../engine/postgres/prepare-database.ts";
+import { projectorRole, readerRole } from "../../engine/projections/tables.ts";
 import type { Topic } from "../../engine/topic.ts";
-import { balances } from "../../processors/projections/balances.ts";
-import { statements } from "../../processors/projections/statements.ts";
-import { registerAll } from "../../schemas/register.ts";
-import { apply, plan } from "../../topics/apply.ts";
+import { projectionsOf } from "../../ops/verbs/migrate.ts";
+import { workers } from "../../processors/workers.ts";
+import { registerAll } from "../../engine/schemas/register.ts";
+import { apply, plan } from "../../engine/topic-plan.ts";
 import { catalog, topics } from "../../topics/catalog.ts";
 import { commandRecord } from "../bank.ts";
 import { passwordOf } from "../postgres/fresh-database.ts";
@@ -66,10 +67,11 @@ export async function openBank(): Promise<Bank> {
   await apply(log, await plan(log, catalog, 1), 1);
   const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
   await registerAll({ registry, topics: catalog, idsFile: null }, signal);
-  const roles = ["foldlog_reader", "projector_balances", "projector_statements"];
+  const projections = projectionsOf(workers);
+  const roles = [readerRole, ...projections.map(({ name }) => projectorRole(name))];
   await prepareDatabase({
     ownerUrl: inject("databaseUrl"),
-    projections: [balances, statements],
+    projections,
     passwords: Object.fromEntries(roles.map((role) => [role, passwordOf(role)])),
   });
   const options = { registry, topics: catalog, unknownIdWaitMs: 1_000, clock: systemClock };
