@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
+import { staleFiles } from "../engine/schemas/generate.ts";
 import { catalog } from "../topics/catalog.ts";
-import { generate, staleFiles } from "./generate.ts";
+import { generate } from "./generate.ts";
 
 const root = join(import.meta.dirname, "..");
 

@@ -6,7 +6,7 @@ import {
   registerAll,
   type RegisterOptions,
   type RegisterRow,
-} from "../../schemas/register.ts";
+} from "../../engine/schemas/register.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { registryOf } from "./connect.ts";
 import { type ExitCode, exitCode, exitsWith } from "./outcome.ts";

@@ -6,7 +6,7 @@ import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
 import { subjectOf } from "../../engine/topic.ts";
 import type { Worker } from "../../engine/worker.ts";
-import { plan, type PlannedTopic } from "../../topics/apply.ts";
+import { plan, type PlannedTopic } from "../../engine/topic-plan.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { registryOf, withLog } from "./connect.ts";
 import { boundsOf, scan } from "./scan.ts";

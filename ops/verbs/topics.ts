@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { messageOf } from "../../engine/errors.ts";
 import type { Log } from "../../engine/log.ts";
-import { apply, plan, type PlannedTopic } from "../../topics/apply.ts";
+import { apply, plan, type PlannedTopic } from "../../engine/topic-plan.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { isAgreed } from "./confirm.ts";
 import { withLog } from "./connect.ts";

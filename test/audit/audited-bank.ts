@@ -21,7 +21,7 @@ import { openLogReader } from "../../ops/audit/log-reader.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import { balances } from "../../processors/projections/balances.ts";
 import { statements } from "../../processors/projections/statements.ts";
-import { registerAll } from "../../schemas/register.ts";
+import { registerAll } from "../../engine/schemas/register.ts";
 import { bankTopics, commandRecord, createTopics, topicsOf } from "../bank.ts";
 import { type FreshDatabase, freshDatabase } from "../postgres/fresh-database.ts";
 import { until } from "../until.ts";

@@ -13,7 +13,7 @@ import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import { headerOf, type Log, type LogRecord, type OutRecord } from "../../engine/log.ts";
 import { partitionOf } from "../../engine/message.ts";
 import { type AggregateTopics, subjectOf, type Topic } from "../../engine/topic.ts";
-import { registerAll } from "../../schemas/register.ts";
+import { registerAll } from "../../engine/schemas/register.ts";
 import {
   bankTopics,
   commandRecord,

@@ -11,8 +11,8 @@ import { readSchemaIds } from "../../engine/avro/schema-ids.ts";
 import { systemClock } from "../../engine/clock.ts";
 import { PoisonError } from "../../engine/errors.ts";
 import type { RecordType, Topic } from "../../engine/topic.ts";
-import { incompatibilities } from "../../schemas/compatibility.ts";
-import { checkAll, registerAll } from "../../schemas/register.ts";
+import { incompatibilities } from "../../engine/schemas/compatibility.ts";
+import { checkAll, registerAll } from "../../engine/schemas/register.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { schemaPairs } from "./schema-pairs.ts";
 

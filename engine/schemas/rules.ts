@@ -1,12 +1,12 @@
-import { type AvroSchema, type FieldSchema, shortName } from "../engine/avro/avro-schema.ts";
-import { compileType } from "../engine/avro/avro-type.ts";
-import { messageOf } from "../engine/errors.ts";
+import { type AvroSchema, type FieldSchema, shortName } from "../avro/avro-schema.ts";
+import { compileType } from "../avro/avro-type.ts";
+import { messageOf } from "../errors.ts";
 import { byFullName, engineFolder, type Source } from "./sources.ts";
 
 /** Names that mean something to every JavaScript object: as a key they would vanish, or be there unasked. */
 const reserved: readonly string[] = ["prototype", ...Object.getOwnPropertyNames(Object.prototype)];
 
-/** What these files break of the rules in `README.md`; each problem begins with the file. */
+/** What these files break of the rules of `schemas/README.md`; each problem begins with the file. */
 export function problemsOf(sources: readonly Source[]): readonly string[] {
   return [
     ...sources.flatMap((source) => fileProblems(source).map((text) => `${source.file}: ${text}`)),

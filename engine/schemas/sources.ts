@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseSchema, type RecordSchema, shortName } from "../engine/avro/avro-schema.ts";
-import { messageOf } from "../engine/errors.ts";
+import { parseSchema, type RecordSchema, shortName } from "../avro/avro-schema.ts";
+import { messageOf } from "../errors.ts";
 
 export const kinds = ["command", "event", "state", "reply"] as const;
 

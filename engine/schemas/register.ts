@@ -1,14 +1,14 @@
-import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
-import type { Registry, SubjectVersion } from "../engine/avro/registry.ts";
-import { readSchemaIds, type SchemaIds, writeSchemaIds } from "../engine/avro/schema-ids.ts";
-import { FatalError, messageOf } from "../engine/errors.ts";
+import { fingerprintOf, parseSchema } from "../avro/avro-schema.ts";
+import type { Registry, SubjectVersion } from "../avro/registry.ts";
+import { readSchemaIds, type SchemaIds, writeSchemaIds } from "../avro/schema-ids.ts";
+import { FatalError, messageOf } from "../errors.ts";
 import {
   type Compatibility,
   type RecordType,
   type SchemaVersion,
   subjectOf,
   type Topic,
-} from "../engine/topic.ts";
+} from "../topic.ts";
 import { incompatibilities } from "./compatibility.ts";
 
 /** What became of one version of one record on one topic. */

@@ -1,4 +1,4 @@
-import type { AvroSchema, FieldSchema, RecordSchema } from "../engine/avro/avro-schema.ts";
+import type { AvroSchema, FieldSchema, RecordSchema } from "../avro/avro-schema.ts";
 
 /**
  * What stands between two versions of a record, or nothing where each reads what the other wrote: the rules

@@ -1,6 +1,6 @@
-import type { Log } from "../engine/log.ts";
-import { differences, type Difference, settingsOf } from "../engine/topic-check.ts";
-import type { Topic } from "../engine/topic.ts";
+import type { Log } from "./log.ts";
+import { differences, type Difference, settingsOf } from "./topic-check.ts";
+import type { Topic } from "./topic.ts";
 
 /** What it takes to bring the broker's topics to what the catalog says. Never deletes, never repartitions. */
 

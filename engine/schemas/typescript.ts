@@ -4,24 +4,27 @@ import {
   fingerprintOf,
   type RecordSchema,
   shortName,
-} from "../engine/avro/avro-schema.ts";
+} from "../avro/avro-schema.ts";
 import { byFolder, byFullName, type Source } from "./sources.ts";
 
-const banner = `/**
- * Generated from the .avsc files by \`npm run schemas\`. Never edited: a test holds it fresh.
- */
-`;
+export interface TypescriptOptions {
+  /** How a person has the file written again. */
+  readonly command: string;
+  /** What the type `RecordType` is imported from. */
+  readonly importsFrom: string;
+  /** The full names of records that stay out of the unions. */
+  readonly retired: ReadonlySet<string>;
+}
 
 /**
  * TypeScript for these records: an interface of the newest version, a constant with every version, and for
- * each folder the unions of its commands and of its events, but for the `retired` (by full name). Valid, not
- * pretty: the caller formats it.
+ * each folder the unions of its commands and of its events, but for the retired. Valid, not pretty: the caller
+ * formats it.
  * @throws Error where two types would get one name
  */
 export function typescriptOf(
   sources: readonly Source[],
-  topicModule: string,
-  retired: ReadonlySet<string>,
+  { command, importsFrom, retired }: TypescriptOptions,
 ): string {
   const declarations = new Map<string, string>();
   const declare = (name: string, text: string) => {
@@ -62,7 +65,8 @@ export function typescriptOf(
     }
   }
 
-  const head = `${banner}import type { RecordType } from "${topicModule}";\n`;
+  const banner = `Generated from the .avsc files by \`${command}\`. Never edited: a test holds it fresh.`;
+  const head = `/**\n * ${banner}\n */\nimport type { RecordType } from "${importsFrom}";\n`;
   return [head, ...declarations.values(), ...constants].join("\n");
 }
 
@@ -109,9 +113,11 @@ function interfaceOf(record: RecordSchema): string {
   // An interface without members would take any value.
   if (record.fields.length === 0)
     return `${doc}export type ${name} = Readonly<Record<string, never>>;\n`;
-  const fields = record.fields.map(
-    (field) =>
-      `${docOf(withUnit(field.doc, field.schema))}readonly ${field.name}: ${typeOf(field.schema)};\n`,
+  const fields = record.fields.map((field) =>
+    `${docOf(withUnit(field.doc, field.schema))}readonly ${field.name}: ${typeOf(field.schema)};\n`.replaceAll(
+      /^(?=.)/gm,
+      "  ",
+    ),
   );
   return `${doc}export interface ${name} {\n${fields.join("")}}\n`;
 }

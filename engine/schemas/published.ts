@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { fingerprintOf } from "../engine/avro/avro-schema.ts";
+import { fingerprintOf } from "../avro/avro-schema.ts";
 import type { Source } from "./sources.ts";
 
 /** What `published.json` remembers of a version, so that a published file is held still. */

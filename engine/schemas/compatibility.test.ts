@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { parseSchema } from "../engine/avro/avro-schema.ts";
-import { compileType } from "../engine/avro/avro-type.ts";
-import { schemaPairs } from "../test/registry/schema-pairs.ts";
+import { parseSchema } from "../avro/avro-schema.ts";
+import { compileType } from "../avro/avro-type.ts";
+import { schemaPairs } from "../../test/registry/schema-pairs.ts";
 import { incompatibilities } from "./compatibility.ts";
 
 test.each(schemaPairs)("judges $change: $verdict", ({ older, newer, verdict, problems = [] }) => {

@@ -2,12 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { fingerprintOf, parseSchema } from "../engine/avro/avro-schema.ts";
-import { readSchemaIds } from "../engine/avro/schema-ids.ts";
-import { TransientError } from "../engine/errors.ts";
-import { type MemoryRegistry, memoryRegistry } from "../engine/testing/memory-registry.ts";
-import type { RecordType, Topic } from "../engine/topic.ts";
-import { catalog } from "../topics/catalog.ts";
+import { fingerprintOf, parseSchema } from "../avro/avro-schema.ts";
+import { readSchemaIds } from "../avro/schema-ids.ts";
+import { TransientError } from "../errors.ts";
+import { type MemoryRegistry, memoryRegistry } from "../testing/memory-registry.ts";
+import type { RecordType, Topic } from "../topic.ts";
+import { catalog } from "../../topics/catalog.ts";
 import { incompatibilities } from "./compatibility.ts";
 import { checkAll, registerAll } from "./register.ts";
 
