@@ -16,12 +16,24 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/*/**/*.test.ts"],
+          exclude: ["test/containers/**"],
           globalSetup: "test/stack.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // One broker, one fault proxy, two cores: one file after the other.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "containers",
+          include: ["test/containers/**/*.test.ts"],
+          globalSetup: "test/stack.ts",
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

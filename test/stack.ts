@@ -13,7 +13,8 @@ import { processWith } from "../ops/stack/process-id.ts";
 import { endRunning } from "../ops/stack/running.ts";
 import { folderSetting } from "../ops/stack/settings.ts";
 import { explain } from "../ops/stack/setup-error.ts";
-import { chooseFreePorts, startStack } from "../ops/stack/stack.ts";
+import { chooseFreePorts, type Stack, startStack } from "../ops/stack/stack.ts";
+import { whyNoContainers } from "./containers/docker.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -31,15 +32,56 @@ declare module "vitest" {
     readonly postgresUrl: string;
     /** The database `foldlog`, as its owner `foldlog_owner`. */
     readonly databaseUrl: string;
+    /** Why the project `containers` has none, and skips its tests; `null` where it has. */
+    readonly whyNoContainers: string | null;
   }
 }
 
 /**
  * Starts a broker, a registry and a Postgres of this test run's own, on free ports and with empty data, and
- * tells the tests where they are (`inject("kafkaBrokers")`). A guardian process removes all of it when the
- * run ends, whether it finishes, is interrupted or is killed.
+ * tells the tests where they are (`inject("kafkaBrokers")`): as containers for the project `containers`, else
+ * as processes. A guardian process removes all of it when the run ends, whether it finishes, is interrupted
+ * or is killed.
  */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+export default function setup(project: TestProject): Promise<() => Promise<void>> {
+  return project.name === "containers" ? startContained(project) : startProcesses(project);
+}
+
+async function startContained(project: TestProject): Promise<() => Promise<void>> {
+  const why = await whyNoContainers();
+  project.provide("whyNoContainers", why);
+  if (why !== null) {
+    process.stderr.write(`The tests on containers are skipped: ${why}.\n`);
+    provideAddresses(project, nowhere);
+    return () => Promise.resolve();
+  }
+  const { startContainers } = await import("./containers/container-stack.ts");
+  const stack = await startContainers();
+  provideAddresses(project, stack);
+  return () => stack.stop();
+}
+
+type Addresses = Pick<Stack, "brokers" | "registryUrl" | "databaseUrl"> & {
+  readonly proxied: ProxiedPorts;
+};
+
+/** For tests that are skipped: they are read all the same. */
+const nowhere: Addresses = {
+  brokers: "127.0.0.1:1",
+  proxied: { boundPort: 1, advertisedPort: 1 },
+  registryUrl: "http://127.0.0.1:1",
+  databaseUrl: () => "postgresql://127.0.0.1:1/nowhere",
+};
+
+function provideAddresses(project: TestProject, at: Addresses): void {
+  project.provide("kafkaBrokers", at.brokers);
+  project.provide("kafkaProxied", at.proxied);
+  project.provide("registryUrl", at.registryUrl);
+  project.provide("postgresUrl", at.databaseUrl("postgres", "postgres"));
+  project.provide("databaseUrl", at.databaseUrl("foldlog_owner"));
+}
+
+async function startProcesses(project: TestProject): Promise<() => Promise<void>> {
   const base = folderAt(folderSetting(process.env));
   openFolder(base.dir);
   await sweep(base.dir);
@@ -54,11 +96,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const ports = await chooseFreePorts();
     const keeps = "passing";
     const stack = await startStack({ folder, parts, ports, keeps, roles: [], checklist, signal });
-    project.provide("kafkaBrokers", stack.brokers);
-    project.provide("kafkaProxied", ports.proxied);
-    project.provide("registryUrl", stack.registryUrl);
-    project.provide("postgresUrl", stack.databaseUrl("postgres", "postgres"));
-    project.provide("databaseUrl", stack.databaseUrl("foldlog_owner"));
+    provideAddresses(project, { ...stack, proxied: ports.proxied });
   } catch (error) {
     await guardian.release();
     throw new Error(explain(error), { cause: error }); // vitest shows the message alone.
