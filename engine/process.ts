@@ -1,18 +1,25 @@
 import { readFileSync } from "node:fs";
 import type { Upcasts } from "./avro/upcast.ts";
-import { ConfigError, loadConfig, type SettingName } from "./config.ts";
-import { FatalError, messageOf } from "./errors.ts";
-import { runWorkers, type Worker } from "./worker.ts";
+import { isAborted } from "./clock.ts";
+import { type Config, ConfigError, loadConfig, type SettingName } from "./config.ts";
+import { FatalError, messageOf, TransientError } from "./errors.ts";
+import { runWorkers } from "./run-workers.ts";
+import type { Worker } from "./worker.ts";
 
 /** The life of a process that runs workers: settings, signals, exit codes. */
 
 export interface ProcessOptions {
+  /** Every worker that can be run, by the name that logs and metrics know it by. */
   readonly workers: Readonly<Record<string, Worker>>;
   readonly upcasts?: Upcasts;
   /** How this program is called, for its usage text. */
   readonly program: string;
   /** The names of workers; from the command line where left out. */
   readonly names?: readonly string[];
+  /** Where the settings are; the environment of this process where left out. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Done before the workers start, for example `prepareApplication`; what it throws ends the process. */
+  readonly before?: (config: Config) => Promise<void>;
 }
 
 /** After so long a drain that hangs is cut off; the next start restores from the log. */
@@ -26,7 +33,8 @@ export async function runFromCommandLine(options: ProcessOptions): Promise<never
   process.exit(await exitCode(options));
 }
 
-async function exitCode({ workers, upcasts, program, names }: ProcessOptions): Promise<number> {
+async function exitCode(options: ProcessOptions): Promise<number> {
+  const { workers, upcasts, program, names, env = process.env, before } = options;
   const chosen = names ?? process.argv.slice(2);
   const all = Object.keys(workers);
   const unknown = chosen.filter((name) => !Object.hasOwn(workers, name));
@@ -38,6 +46,8 @@ async function exitCode({ workers, upcasts, program, names }: ProcessOptions): P
   const running = Object.fromEntries(chosen.map((name) => [name, workers[name] as Worker]));
   const needed: SettingName[] = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL"];
   if (Object.values(running).some(({ kind }) => kind === "projector")) needed.push("DATABASE_URL");
+  if (Object.values(running).some(({ kind }) => kind === "gateway"))
+    needed.push("DATABASE_READ_URL");
 
   const stop = new AbortController();
   const onSignal = () => {
@@ -51,7 +61,9 @@ async function exitCode({ workers, upcasts, program, names }: ProcessOptions): P
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   try {
-    const config = loadConfig(process.env, needed);
+    const config = loadConfig(env, needed);
+    await before?.(config);
+    if (isAborted(stop.signal)) return 0;
     await runWorkers(
       { workers: running, config, version: version(), ...(upcasts && { upcasts }) },
       stop.signal,
@@ -67,6 +79,7 @@ async function exitCode({ workers, upcasts, program, names }: ProcessOptions): P
 function explain(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
   if (error instanceof FatalError) return `${error.code}: ${error.message}`;
+  if (error instanceof TransientError) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
 }
 

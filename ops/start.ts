@@ -1,6 +1,7 @@
 import { relative } from "node:path";
 import {
   addresses,
+  apiUrl,
   type Application,
   applicationRoles,
   startApplication,
@@ -125,7 +126,7 @@ async function bringUp({ folder, settings, flags, checklist, stop }: Run): Promi
 
   const { env } = process;
   const parts = await ensureParts(folder, { partsDir: folder.parts, checklist, signal, env });
-  const { ports, metricsPort } = settings;
+  const { ports, metricsPort, apiPort } = settings;
   const stack = await startStack({
     ...{ folder, parts, ports, checklist, signal },
     keeps: "lasting",
@@ -133,7 +134,7 @@ async function bringUp({ folder, settings, flags, checklist, stop }: Run): Promi
   });
   for (const child of stack.children) void stopWith(child, stop);
 
-  const app: Application = { folder, stack, metricsPort, checklist, signal };
+  const app: Application = { folder, stack, metricsPort, apiPort, checklist, signal };
   if (!flags.infraOnly) await startApplication(app);
   if (flags.demo) startDemo(app);
   writeEnvFile(folder.env, addresses(app));
@@ -161,8 +162,9 @@ async function stopWith(child: Child, stop: Stop): Promise<void> {
 }
 
 function overview(app: Application, { ports }: Settings, flags: Flags): string {
-  const { stack, folder, metricsPort } = app;
+  const { stack, folder, metricsPort, apiPort } = app;
   const rows = [
+    ...(flags.infraOnly ? [] : [["HTTP", apiUrl(apiPort)]]),
     ["Kafka", stack.brokers],
     ["Schema registry", stack.registryUrl],
     ["Postgres", `127.0.0.1:${ports.postgres}, database foldlog`],

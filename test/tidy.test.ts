@@ -164,7 +164,7 @@ describe("what files may hold", () => {
     const child = "a child process gets it";
     const reasons: Readonly<Record<string, string>> = {
       "engine/process.ts": "hands it to loadConfig",
-      "engine/worker.ts": "prints the settings in force",
+      "engine/run-workers.ts": "prints the settings in force",
       "ops/boot.mjs": "runs before anything is installed",
       "ops/check.ts": child,
       "ops/reset.ts": "hands it to folderSetting",

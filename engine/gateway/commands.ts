@@ -247,21 +247,17 @@ export function answered(
 }
 
 function failed(reason: string | null, more: Readonly<Record<string, unknown>>): Problem {
-  switch (reason) {
-    case "COMMAND_ID_REUSED": {
-      const detail =
-        "This command id was used for another command before. A new intent takes a new id.";
-      return new Problem("COMMAND_ID_REUSED", { detail, more });
-    }
-    case "EXPIRED": {
-      const detail =
-        "The command id was issued longer ago than answers are remembered: whether it ran cannot be told from " +
-        "here. Look at the aggregate, then send it under a new id if it did not.";
-      return new Problem("EXPIRED", { detail, more });
-    }
-    default: {
-      const detail = `It failed: ${String(reason)}. The runbook (ops/README.md) says what that means.`;
-      return new Problem("COMMAND_FAILED", { detail, more });
-    }
+  if (reason === "COMMAND_ID_REUSED") {
+    const detail =
+      "This command id was used for another command before. A new intent takes a new id.";
+    return new Problem("COMMAND_ID_REUSED", { detail, more });
   }
+  if (reason === "EXPIRED") {
+    const detail =
+      "The command id was issued longer ago than answers are remembered: whether it ran cannot be told from " +
+      "here. Look at the aggregate, then send it under a new id if it did not.";
+    return new Problem("EXPIRED", { detail, more });
+  }
+  const detail = `It failed: ${String(reason)}. The runbook (ops/README.md) says what that means.`;
+  return new Problem("COMMAND_FAILED", { detail, more });
 }

@@ -1,7 +1,7 @@
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { backOff, dependencyBackoff } from "../backoff.ts";
-import type { Clock } from "../clock.ts";
+import { type Clock, isAborted } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { FatalError, messageOf, TransientError, WriterLostError } from "../errors.ts";
 import { type Health, readiness, type Waits } from "../health.ts";
@@ -149,7 +149,7 @@ async function probe(
       await ask(signal);
       if (limits.set(what, null)) logger.info({ what }, "can be read again");
     } catch (error) {
-      if (signal.aborted) return;
+      if (isAborted(signal)) return;
       const reason = messageOf(error);
       if (limits.set(what, reason)) logger.warn({ what, reason }, "cannot be read");
     }

@@ -48,8 +48,10 @@ export function openServer(hooks: ServerHooks): FastifyInstance {
   });
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, async (_: unknown, body: Buffer) =>
-    jsonBody(body),
+  app.addContentTypeParser(
+    "application/json",
+    { parseAs: "buffer" },
+    async (_: unknown, body: Buffer) => jsonBody(body),
   );
   app.setReplySerializer((payload) => toJson(payload));
   app.addHook("onRequest", async (request, reply) => {
@@ -120,18 +122,13 @@ function problemOf(
 ): Problem {
   if (error instanceof Problem) return error;
   const { code, statusCode } = error as { code?: string; statusCode?: number };
-  switch (code) {
-    case "FST_ERR_CTP_BODY_TOO_LARGE": {
-      const detail = `The body is larger than ${apiLimits.bodyBytes} bytes; no command is. Nothing was sent.`;
-      return new Problem("TOO_LARGE", { detail });
-    }
-    case "FST_ERR_CTP_INVALID_MEDIA_TYPE":
-    case "FST_ERR_CTP_EMPTY_TYPE": {
-      const detail = "Send the command as JSON, with the header Content-Type: application/json.";
-      return new Problem("UNSUPPORTED_MEDIA_TYPE", { detail });
-    }
-    case "FST_ERR_MAX_PARAM_LENGTH":
-      return invalidRequest([{ field: "path", message: "a part of it is longer than any id" }]);
+  if (code === "FST_ERR_CTP_BODY_TOO_LARGE") {
+    const detail = `The body is larger than ${apiLimits.bodyBytes} bytes; no command is. Nothing was sent.`;
+    return new Problem("TOO_LARGE", { detail });
+  }
+  if (code === "FST_ERR_CTP_INVALID_MEDIA_TYPE" || code === "FST_ERR_CTP_EMPTY_TYPE") {
+    const detail = "Send the command as JSON, with the header Content-Type: application/json.";
+    return new Problem("UNSUPPORTED_MEDIA_TYPE", { detail });
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     const field = code === "FST_ERR_BAD_URL" ? "path" : "request";

@@ -27,8 +27,9 @@ export const workers = [
   "statements",
   "command_status",
   "event_index",
+  "gateway",
 ] as const;
-const projectors = workers.filter((name) => name !== "account");
+const projectors = workers.filter((name) => name !== "account" && name !== "gateway");
 
 /** The Postgres roles of the application, beyond the base ones of the stack. */
 export const applicationRoles = ["foldlog_reader", ...projectors.map(roleOf)];
@@ -37,6 +38,7 @@ export interface Application {
   readonly folder: Folder;
   readonly stack: Stack;
   readonly metricsPort: number;
+  readonly apiPort: number;
   readonly checklist: Checklist;
   readonly signal: AbortSignal;
 }
@@ -46,11 +48,15 @@ export function addresses({
   stack,
   folder,
   metricsPort,
-}: Pick<Application, "stack" | "folder" | "metricsPort">): Readonly<Record<string, string>> {
+  apiPort,
+}: Pick<Application, "stack" | "folder" | "metricsPort" | "apiPort">): Readonly<
+  Record<string, string>
+> {
   return {
     ...logAndSchemas({ stack, folder }),
     DATABASE_URL: stack.databaseUrl("foldlog_owner"),
     DATABASE_READ_URL: stack.databaseUrl("foldlog_reader"),
+    FOLDLOG_API_URL: apiUrl(apiPort),
     FOLDLOG_METRICS_URL: `${workerUrl(metricsPort, 0)}/metrics`,
     FOLDLOG_METRICS_URLS: workers.map((_, i) => `${workerUrl(metricsPort, i)}/metrics`).join(","),
   };
@@ -64,6 +70,11 @@ function logAndSchemas({ stack, folder }: Pick<Application, "stack" | "folder">)
     FOLDLOG_REPLICATION_FACTOR: "1", // There is one broker.
     SCHEMA_IDS_FILE: folder.schemaIds,
   };
+}
+
+/** The address of the gateway. */
+export function apiUrl(apiPort: number): string {
+  return `http://127.0.0.1:${apiPort}`;
 }
 
 /** The address of a worker's health checks and metrics, by its place in `workers`. */
@@ -154,7 +165,7 @@ async function startWorker(app: Application, name: string, index: number): Promi
 }
 
 function workerSpec(app: Application, name: string, index: number): ChildSpec {
-  const { stack, folder, metricsPort } = app;
+  const { stack, folder, metricsPort, apiPort } = app;
   const isProjector = projectors.some((projector) => projector === name);
   return nodeSpec(app, name, [fileOf("processors/main.ts"), name], {
     ...logAndSchemas({ stack, folder }),
@@ -162,6 +173,10 @@ function workerSpec(app: Application, name: string, index: number): ChildSpec {
     FOLDLOG_STATE_DIR: folder.state,
     // Each projector is its own role, which can write its own tables only.
     ...(isProjector && { DATABASE_URL: stack.databaseUrl(roleOf(name)) }),
+    ...(name === "gateway" && {
+      DATABASE_READ_URL: stack.databaseUrl("foldlog_reader"),
+      FOLDLOG_API_PORT: String(apiPort),
+    }),
   });
 }
 

@@ -9,6 +9,8 @@ export interface Settings {
   readonly ports: StackPorts;
   /** The first of as many ports as there are workers. */
   readonly metricsPort: number;
+  /** Of the gateway. */
+  readonly apiPort: number;
 }
 
 /** Every setting, in the order in which --help shows them. */
@@ -18,6 +20,7 @@ const portSettings = {
   FOLDLOG_REGISTRY_PORT: { default: 8081, owner: "the schema registry" },
   FOLDLOG_REGISTRY_MANAGEMENT_PORT: { default: 8082, owner: "the registry's own health checks" },
   FOLDLOG_POSTGRES_PORT: { default: 5432, owner: "Postgres" },
+  FOLDLOG_API_PORT: { default: 8080, owner: "the HTTP gateway" },
   FOLDLOG_METRICS_PORT: { default: 9464, owner: "the workers' metrics" },
 } as const;
 
@@ -48,6 +51,7 @@ export function loadSettings(env: NodeJS.ProcessEnv, workers: readonly string[])
       postgres: port("FOLDLOG_POSTGRES_PORT"),
     },
     metricsPort: port("FOLDLOG_METRICS_PORT"),
+    apiPort: port("FOLDLOG_API_PORT"),
   };
   if (faults.length === 0) faults.push(...sharedPorts(portClaims(settings, workers)));
   if (faults.length === 0) return settings;
@@ -66,7 +70,7 @@ export function folderSetting(env: NodeJS.ProcessEnv): string {
 
 /** Every port that the stack and these workers will listen on. */
 export function portClaims(settings: Settings, workers: readonly string[]): readonly PortClaim[] {
-  const { ports, metricsPort } = settings;
+  const { ports, metricsPort, apiPort } = settings;
   const claim = (
     setting: PortSetting,
     port: number,
@@ -82,6 +86,7 @@ export function portClaims(settings: Settings, workers: readonly string[]): read
     claim("FOLDLOG_REGISTRY_PORT", ports.registry),
     claim("FOLDLOG_REGISTRY_MANAGEMENT_PORT", ports.registryManagement),
     claim("FOLDLOG_POSTGRES_PORT", ports.postgres),
+    ...(workers.includes("gateway") ? [claim("FOLDLOG_API_PORT", apiPort)] : []),
     ...workers.map((worker, i) =>
       claim("FOLDLOG_METRICS_PORT", metricsPort + i, `the metrics of ${worker}`),
     ),

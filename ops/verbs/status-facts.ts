@@ -5,7 +5,7 @@ import { createAdmin, MemberAssignment } from "../../engine/kafka/kafkajs.ts";
 import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
 import { subjectOf } from "../../engine/topic.ts";
-import type { Worker } from "../../engine/worker.ts";
+import type { LogWorker } from "../../engine/worker.ts";
 import { plan, type PlannedTopic } from "../../engine/topic-plan.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { registryOf, withLog } from "./connect.ts";
@@ -49,7 +49,7 @@ export interface KafkaFacts {
   readonly deadLetters: ReadonlyMap<string, { readonly count: number; readonly isMore: boolean }>;
 }
 
-export type Workers = Readonly<Record<string, Worker>>;
+export type Workers = Readonly<Record<string, LogWorker>>;
 
 export function askKafka(config: Config, workers: Workers): Promise<Told<KafkaFacts>> {
   return told(() =>

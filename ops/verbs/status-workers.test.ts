@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { workers } from "../../processors/workers.ts";
+import { logWorkers as workers } from "../../processors/workers.ts";
 import { topics } from "../../topics/catalog.ts";
 import type { Checkpoint, Group, KafkaFacts } from "./status-facts.ts";
 import { statusLines } from "./status-lines.ts";

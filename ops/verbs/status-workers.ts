@@ -1,12 +1,12 @@
 import { invariant } from "../../engine/errors.ts";
 import type { Topic } from "../../engine/topic.ts";
-import type { Worker } from "../../engine/worker.ts";
+import type { LogWorker } from "../../engine/worker.ts";
 import type { Checkpoint, KafkaFacts, Workers } from "./status-facts.ts";
 
 /** How far each worker is, from what was asked. Pure. */
 
 /** The consumer group of a worker, as `engine/worker.ts` joins it. */
-export function groupOf(worker: Worker): string {
+export function groupOf(worker: LogWorker): string {
   if (worker.kind === "command-processor") {
     return `${worker.topics.namespace}.${worker.topics.aggregate}`;
   }
@@ -15,7 +15,7 @@ export function groupOf(worker: Worker): string {
 }
 
 /** The topic that a worker reads. */
-export function inputOf(worker: Worker): Topic {
+export function inputOf(worker: LogWorker): Topic {
   const topic =
     worker.kind === "command-processor" ? worker.topics.commands : worker.projection.topics[0];
   invariant(topic !== undefined, "a projection reads at least one topic");
@@ -32,7 +32,7 @@ export interface Position {
 
 export interface WorkerStatus {
   readonly name: string;
-  readonly kind: Worker["kind"];
+  readonly kind: LogWorker["kind"];
   readonly group: string;
   readonly groupState: string;
   readonly topic: string;
@@ -86,7 +86,7 @@ export function workerStatuses(
 
 /** Where a worker is on a partition: its group's offset, or its view's checkpoint. */
 function positionsOf(
-  worker: Worker,
+  worker: LogWorker,
   kafka: KafkaFacts,
   checkpoints: readonly Checkpoint[] | null,
 ): ((partition: number) => bigint | null) | null {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type Config, printable } from "../../engine/config.ts";
-import { workers } from "../../processors/workers.ts";
+import { logWorkers } from "../../processors/workers.ts";
 import { type ExitCode, exitCode, exitsWith } from "./outcome.ts";
 import { print, printJson } from "./output.ts";
 import { type Environment, readSettings, settingsHelp } from "./settings.ts";
@@ -50,7 +50,7 @@ async function status({ json = false }: Options): Promise<ExitCode> {
   const needed = ["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL", "DATABASE_READ_URL"] as const;
   const { config, env } = readSettings(needed);
   const [kafka, registry, postgres, health] = await Promise.all([
-    askKafka(config, workers),
+    askKafka(config, logWorkers),
     askRegistry(config),
     askPostgres(config),
     askHealth(env),
@@ -122,7 +122,7 @@ function statusOf(asked: Asked, config: Config, env: Environment): Status {
   ];
   const checkpoints = postgres.state === "answers" ? postgres.facts.checkpoints : null;
   const facts = kafka.state === "answers" ? kafka.facts : null;
-  const statuses = facts === null ? [] : workerStatuses(workers, facts, checkpoints);
+  const statuses = facts === null ? [] : workerStatuses(logWorkers, facts, checkpoints);
   return {
     at: new Date().toISOString(),
     services,
