@@ -1,0 +1,207 @@
+import { aggregatesOf, type Application, projectionsOf, topicsOf } from "../application.ts";
+import { openCodec } from "../avro/avro-codec.ts";
+import { Conversation } from "../client/conversation.ts";
+import type { Outgoing } from "../client/command-record.ts";
+import { outgoingOf } from "../client/send-commands.ts";
+import { systemClock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
+import { commandLimits, processCommands } from "../commands/command-processor.ts";
+import type { Message } from "../decider.ts";
+import type { Reply } from "../generated.ts";
+import type { AnyProjection } from "../projection.ts";
+import type { AggregateTopics } from "../topic.ts";
+import { MemoryLog } from "./memory-log.ts";
+import { registryWith } from "./memory-registry.ts";
+import { MemoryStoreFiles } from "./memory-store.ts";
+import { type MemoryRow, type MemoryViews, memoryViews } from "./memory-views.ts";
+import { type RunningProjection, startProjection } from "./running-projection.ts";
+
+/** An application's workers on a log and views in memory: the engine's own loops, and nothing to install. */
+
+export interface MemoryApplication {
+  readonly log: MemoryLog;
+  /**
+   * Sends a command, its fields as JSON has them, and resolves to the answer.
+   * @throws Error with every fault where it cannot be a command
+   */
+  send(command: Message): Promise<Reply>;
+  /**
+   * The rows of a projection's table, ordered by key, once everything in the log is in them.
+   * @throws UnapplicableError or PoisonError where the projection stands still at an event
+   */
+  rows(table: string): Promise<readonly MemoryRow[]>;
+  /** Ends every worker and starts it again without a local store: states are restored from the log. */
+  restart(): Promise<void>;
+  /** Ends every worker; to be called at the end of a test. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts every worker of the application on all of its partitions:
+ *
+ *     const app = await runInMemory({ workers });
+ *     const { outcome } = await app.send({ type: "Increment", data: { commandId: "1", … } });
+ *     expect(await app.rows("counts")).toEqual([{ key: ["lamps"], count: 1 }]);
+ *     await app.stop();
+ *
+ * A fault of a worker, which would end its process, is thrown by the call that waits for it.
+ */
+export async function runInMemory(application: Application): Promise<MemoryApplication> {
+  const log = new MemoryLog();
+  const topics = topicsOf(application);
+  for (const { name, partitions, config } of topics) {
+    await log.createTopic({ name, partitions, replicationFactor: 1, config });
+  }
+  const { upcasts = {} } = application;
+  const codec = await openCodec(
+    {
+      registry: await registryWith(topics),
+      topics,
+      upcasts,
+      unknownIdWaitMs: 0,
+      clock: systemClock,
+    },
+    new AbortController().signal,
+  );
+  const views = new Map(projectionsOf(application).map((it) => [it, memoryViews(it)]));
+  const aggregates = aggregatesOf(application);
+  const waiting = new Map<string, (reply: Reply) => void>();
+  const conversation = await Conversation.open<Outgoing & { readonly ticket: string }>({
+    log,
+    codec,
+    aggregates,
+    replies: "awaited",
+    silenceMs: null,
+    onAnswer: ({ outgoing, reply }) => waiting.get(outgoing.ticket)?.(reply),
+    onTrouble: () => undefined,
+  });
+
+  const start = () => startWorkers({ application, log, codec, views });
+  let running = await start();
+  let tickets = 0;
+  return {
+    log,
+    async send(command) {
+      const made = outgoingOf(codec, aggregates, command);
+      if ("problems" in made) {
+        throw new Error(`${command.type} cannot be sent: ${made.problems.join("; ")}`);
+      }
+      const ticket = String(++tickets);
+      const answer = new Promise<Reply>((resolve) => waiting.set(ticket, resolve));
+      conversation.send({ ...made, ticket });
+      const reply = await Promise.race([answer, running.failure]);
+      waiting.delete(ticket);
+      return reply;
+    },
+    async rows(table) {
+      const [projection, view] =
+        [...views].find(([it]) => Object.hasOwn(it.tables, table)) ?? unknownTable(views, table);
+      await Promise.race([running.caughtUp(projection), running.failure]);
+      return view.rows(table);
+    },
+    async restart() {
+      await running.stop();
+      running = await start();
+    },
+    async stop() {
+      await conversation.close();
+      await running.stop();
+    },
+  };
+}
+
+function unknownTable(views: ReadonlyMap<AnyProjection, MemoryViews>, table: string): never {
+  const all = [...views.keys()].flatMap(({ tables }) => Object.keys(tables));
+  throw new Error(`There is no table ${table}; the tables are ${all.join(", ")}`);
+}
+
+interface Running {
+  /** Rejects with the first fault that would end a process; never resolves. */
+  readonly failure: Promise<never>;
+  caughtUp(projection: AnyProjection): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Parts {
+  readonly application: Application;
+  readonly log: MemoryLog;
+  readonly codec: Codec;
+  readonly views: ReadonlyMap<AnyProjection, MemoryViews>;
+}
+
+async function startWorkers({ application, log, codec, views }: Parts): Promise<Running> {
+  const stopping = new AbortController();
+  const { open: openStore } = new MemoryStoreFiles();
+  const ends: Promise<unknown>[] = [];
+  for (const worker of Object.values(application.workers)) {
+    if (worker.kind !== "command-processor") continue;
+    const { decider, topics } = worker;
+    const shared = { decider, topics, log, codec, openStore, clock: systemClock };
+    for (let partition = 0; partition < topics.commands.partitions; partition++) {
+      ends.push(
+        processCommands(
+          { ...shared, ...loop(topics), partition, limits: commandLimits },
+          stopping.signal,
+        ),
+      );
+    }
+  }
+  const runs = new Map<AnyProjection, RunningProjection[]>();
+  for (const [projection, view] of views) {
+    for (const { name: topic, partitions } of projection.topics) {
+      for (let partition = 0; partition < partitions; partition++) {
+        const at = { topicPartition: { topic, partition }, reader: await log.openReader() };
+        const run = startProjection({ projection, codec, views: view, clock: systemClock, ...at });
+        runs.set(projection, [...(runs.get(projection) ?? []), run]);
+        ends.push(run.ended);
+      }
+    }
+  }
+  return {
+    failure: failureOf(ends),
+    caughtUp: async (projection) => {
+      await Promise.all((runs.get(projection) ?? []).map((run) => caughtUp(log, run)));
+    },
+    async stop() {
+      stopping.abort();
+      const projections = [...runs.values()].flat();
+      await Promise.allSettled([...ends, ...projections.map((run) => run.stop())]);
+    },
+  };
+}
+
+function loop({ namespace, aggregate }: AggregateTopics) {
+  return {
+    group: `${namespace}.${aggregate}`,
+    confirm: async () => true,
+    hooks: {
+      opening: () => undefined,
+      stuck: () => undefined,
+      ready: () => undefined,
+      committed: () => undefined,
+      lag: () => undefined,
+    },
+  };
+}
+
+async function caughtUp(log: MemoryLog, run: RunningProjection): Promise<void> {
+  await run.until(({ progress }) => progress.length > 0);
+  const of = run.progress[0]?.topicPartition;
+  if (of === undefined) return;
+  const { signal } = new AbortController();
+  const { stable } = await (await log.openReader()).offsets(of, signal);
+  await run.until(
+    ({ progress, stops }) => stops.length > 0 || (progress.at(-1)?.position ?? 0n) >= stable,
+  );
+  const [stop] = run.stops;
+  if (stop !== undefined) throw stop.cause;
+}
+
+/** Rejects with the first of these that rejects; never resolves. */
+function failureOf(ends: readonly Promise<unknown>[]): Promise<never> {
+  const failure = new Promise<never>((_, reject) => {
+    for (const end of ends) end.catch(reject);
+  });
+  failure.catch(() => undefined); // Whoever waits for an answer sees it; nobody has to.
+  return failure;
+}
