@@ -109,7 +109,7 @@ async function liveVersions(
 const columnsSql = `
   select c.relname, a.attname, not a.attnotnull as nullable,
          format_type(base.oid, coalesce(domain.typtypmod, a.atttypmod)) as type,
-         format_type(base.oid, null) as plain_type, base.typtype = 'e' as is_enum,
+         base.typtype = 'e' as is_enum,
          array_position(i.indkey::int2[], a.attnum) as key_position
   from pg_class c
   join pg_namespace n on n.oid = c.relnamespace
@@ -150,11 +150,11 @@ function viewOf(name: string, rows: readonly SqlRow[]): ServedView {
 }
 
 function columnOf(row: SqlRow): ServedColumn {
-  const plainType = String(row["plain_type"]);
+  const type = String(row["type"]);
   return {
     name: String(row["attname"]),
-    type: String(row["type"]),
+    type,
     nullable: row["nullable"] === true,
-    kind: row["is_enum"] === true ? "label" : kindOf(plainType),
+    kind: row["is_enum"] === true ? "label" : kindOf(type),
   };
 }

@@ -35,9 +35,9 @@ const kinds: Readonly<Record<string, ColumnKind>> = {
   jsonb: "json",
 };
 
-/** `type` without length or precision. */
+/** Of a type as Postgres names it, with or without length and precision. */
 export function kindOf(type: string): ColumnKind {
-  return kinds[type] ?? "other";
+  return kinds[type.replace(/\(.*?\)/, "")] ?? "other";
 }
 
 interface Column {
