@@ -31,26 +31,31 @@ export interface ServedViews {
   readonly admin: Database;
   /** What the server took for faults of its own. */
   readonly faults: unknown[];
-  get(url: string): Promise<Answer>;
+  readonly get: (url: string) => Promise<Answer>;
   /** Rows into a table of the first version. */
-  insert(table: string, ...rows: readonly Readonly<Record<string, unknown>>[]): Promise<void>;
+  readonly insert: (
+    table: string,
+    ...rows: readonly Readonly<Record<string, unknown>>[]
+  ) => Promise<void>;
   /** Moves the checkpoint of partition 0. */
-  checkpoint(commandOffset: bigint, version: number, of?: { version: number }): Promise<void>;
-  token(commandOffset: bigint, version: number, change?: Partial<Token>): string;
+  readonly checkpoint: (
+    commandOffset: bigint,
+    version: number,
+    of?: { readonly version: number },
+  ) => Promise<void>;
+  readonly token: (commandOffset: bigint, version: number, change?: Partial<Token>) => string;
   close(): Promise<void>;
 }
 
 export interface ServedOptions {
-  /** The same tables in another declaration. */
-  readonly projection?: (first: AnyProjection) => AnyProjection;
   readonly clock?: Clock;
-  /** In place of the test server's. */
-  readonly readUrl?: (database: FreshDatabase) => string;
+  /** What the routes read, in place of a connection with the role of readers. */
+  readonly reader?: (database: FreshDatabase) => Database;
 }
 
 export async function servedViews(
   tables: Readonly<Record<string, string>>,
-  { clock = systemClock, readUrl }: ServedOptions = {},
+  { clock = systemClock, reader = openReader }: ServedOptions = {},
 ): Promise<ServedViews> {
   const database = await freshDatabase();
   const admin = database.open(database.superuserUrl);
@@ -59,7 +64,7 @@ export async function servedViews(
   const projection = doing(tables, { name: `p_${database.suffix}` });
   await database.prepare([projection]);
 
-  const reader = openViewDatabase(readUrl?.(database) ?? database.urlOf(readerRole));
+  const read = reader(database);
   const faults: unknown[] = [];
   const app = openServer({
     answered: () => undefined,
@@ -68,7 +73,7 @@ export async function servedViews(
     },
   });
   const catalog = viewCatalog([projection]);
-  viewRoutes(app, { catalog, database: reader, clock, era });
+  viewRoutes(app, { catalog, database: read, clock, era });
   await app.ready();
 
   const schema = `projection_${projection.name}`;
@@ -102,8 +107,12 @@ export async function servedViews(
       tokenOf({ topic, partition: 0, commandOffset, aggregateId: "a-1", version, ...change }, era),
     async close() {
       await app.close();
-      await reader.close();
+      await read.close();
       await database.drop();
     },
   };
+}
+
+function openReader(database: FreshDatabase): Database {
+  return openViewDatabase(database.urlOf(readerRole));
 }
