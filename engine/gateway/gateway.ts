@@ -86,8 +86,13 @@ export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<
     logger.info("ready");
     await Promise.race([
       submitter.ended(),
-      probe("views", (stop) => database.query("select 1", [], stop), run, signal),
-      probe("new schemas", run.probeRegistry, run, signal),
+      probe(
+        "the database, so views cannot be read",
+        (stop) => database.query("select 1", [], stop),
+        run,
+        signal,
+      ),
+      probe("the registry, so new schemas cannot be looked up", run.probeRegistry, run, signal),
     ]);
   } finally {
     await app.close();
@@ -147,11 +152,11 @@ async function probe(
   while (!signal.aborted) {
     try {
       await ask(signal);
-      if (limits.set(what, null)) logger.info({ what }, "can be read again");
+      if (limits.set(what, null)) logger.info({ what }, "waits no more");
     } catch (error) {
       if (isAborted(signal)) return;
       const reason = messageOf(error);
-      if (limits.set(what, reason)) logger.warn({ what, reason }, "cannot be read");
+      if (limits.set(what, reason)) logger.warn({ what, reason }, "waiting");
     }
     await clock.sleep(probeMs, signal);
   }
