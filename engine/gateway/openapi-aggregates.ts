@@ -26,7 +26,8 @@ export function aggregatePaths({
 }: AggregateApi): readonly (readonly [string, JsonSchema])[] {
   const { aggregate } = topics;
   const name = pascal(aggregate);
-  const id = { name: "id", in: "path", required: true, schema: idSchema };
+  const example = `${aggregate}-1`;
+  const id = { name: "id", in: "path", required: true, schema: idSchema, example };
   const refused: readonly ProblemCode[] = [
     ...commonRefusals,
     "INVALID_TOKEN",

@@ -78,7 +78,7 @@ export function statusPath({ aggregates }: Api): JsonSchema {
       "By its id. Where an id was used on several aggregates, name the one that is meant. The address in the " +
       "answer 202 has all of these parameters.",
     parameters: [
-      { name: "id", in: "path", required: true, schema: idSchema },
+      { name: "id", in: "path", required: true, schema: idSchema, example: "my-command-1" },
       { name: "aggregate", in: "query", schema: { type: "string", enum: names } },
       { name: "aggregateId", in: "query", schema: idSchema },
       {

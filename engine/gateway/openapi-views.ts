@@ -104,6 +104,7 @@ function partOf(view: ViewShape): ViewPart {
           in: "path",
           required: true,
           schema: givenSchema(column),
+          ...exampleOf(column),
         })),
         ...freshness,
       ],
@@ -219,6 +220,9 @@ const instantPattern =
   "^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\\.[0-9]{1,6})?)?" +
   "(?:Z|[+-](?:0[0-9]|1[0-5]):[0-5][0-9])$";
 
+/** Postgres has no NUL in texts. */
+const storable: JsonSchema = { type: "string", pattern: "^[^\\u0000]*$" };
+
 /** Of a value as a request gives it; `null` where the column cannot be asked for by a value. */
 const given: Readonly<Record<ColumnKind, JsonSchema | null>> = {
   integer: {
@@ -236,13 +240,13 @@ const given: Readonly<Record<ColumnKind, JsonSchema | null>> = {
   real: { type: "number", format: "float" },
   double: { type: "number", format: "double" },
   boolean: { type: "boolean" },
-  text,
-  label: text,
+  text: storable,
+  label: storable,
   instant: { type: "string", format: "date-time", pattern: instantPattern },
   date: { type: "string", format: "date" },
   uuid: { type: "string", format: "uuid" },
   json: null,
-  other: text, // An enum is one of these; what cannot be compared is refused with a word about it.
+  other: storable, // An enum is one of these; what cannot be compared is refused with a word about it.
 };
 
 const orNotFinite = (schema: JsonSchema): JsonSchema => ({
@@ -267,9 +271,31 @@ const answered: Readonly<Record<ColumnKind, JsonSchema>> = {
 
 function givenSchema(column: ViewColumn): JsonSchema {
   const kind = kindOfColumn(column);
-  const schema = given[kind] ?? text;
+  const schema = given[kind] ?? storable;
   // As a part of an address, an empty text would be another address.
   return schema["type"] === "string" ? { ...schema, minLength: 1 } : schema;
+}
+
+/** For what people write by hand. */
+function exampleOf(column: ViewColumn): JsonSchema {
+  const { name } = column;
+  switch (kindOfColumn(column)) {
+    case "integer":
+      return { example: 1 };
+    case "text":
+      return { example: name.endsWith("_id") ? `${name.slice(0, -3)}-1` : `some ${name}` };
+    case "numeric":
+    case "real":
+    case "double":
+    case "boolean":
+    case "label":
+    case "instant":
+    case "date":
+    case "uuid":
+    case "json":
+    case "other":
+      return {};
+  }
 }
 
 function shownSchema(column: ViewColumn): JsonSchema {
