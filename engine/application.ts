@@ -49,6 +49,7 @@ export function topicsOf(application: Application): readonly Topic[] {
   return [...new Map(all.map((topic) => [topic.name, topic])).values()];
 }
 
+/** What is told, and what is set, while an application is prepared. */
 export interface PrepareApplicationOptions {
   /** Told what was done, a line each, as it is done. */
   readonly onDone?: (line: string) => void;

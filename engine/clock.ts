@@ -8,6 +8,7 @@ export interface Clock {
   random(): number;
 }
 
+/** The time of this machine, and chance that nobody can foresee. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   // Listeners are taken off by hand: `AbortSignal.any` over a signal that lives long keeps every one made.

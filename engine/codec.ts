@@ -26,6 +26,7 @@ export interface Codec {
   decode(topic: Topic, value: Buffer): Decoded;
 }
 
+/** A message as it came from bytes: its record type, and its fields. */
 export interface Decoded {
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;

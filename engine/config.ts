@@ -144,8 +144,10 @@ export const settings = [
   },
 ] as const satisfies readonly Setting[];
 
+/** The name of an environment variable that Foldlog reads. */
 export type SettingName = (typeof settings)[number]["name"];
 
+/** The settings of a process, read and checked. Durations are in milliseconds. */
 export interface Config {
   readonly kafka: KafkaConfig;
   readonly registry: { readonly url: string; readonly idsFile: string | null };

@@ -27,10 +27,12 @@ export interface Decider<S, C extends Message, E extends Message, R extends stri
   evolve(state: S, event: E): S;
 }
 
+/** The answer yes: these events happen, one at least, in this order. */
 export function accept<E>(first: E, ...more: E[]): Decision<E, never> {
   return { kind: "accepted", events: [first, ...more] };
 }
 
+/** The answer no, with its reason. It leaves no event. */
 export function reject<R extends string>(reason: R): Decision<never, R> {
   return { kind: "rejected", reason };
 }

@@ -6,6 +6,7 @@
  * never returned.
  */
 
+/** One partition of one topic. Partitions count from 0. */
 export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
@@ -14,6 +15,7 @@ export interface TopicPartition {
 /** Header names may repeat; `headerOf` takes the last, as Kafka's own clients do. */
 export type Headers = readonly (readonly [name: string, value: Buffer | null])[];
 
+/** A record as it is in the log. */
 export interface LogRecord {
   readonly offset: bigint;
   /** Milliseconds since the epoch: the append time or the producer's, as the topic is configured. */
@@ -40,6 +42,7 @@ export interface Slice {
   readonly end: bigint;
 }
 
+/** How much one read brings, and how long it waits. */
 export interface ReadLimits {
   /** A target, in bytes: at least one whole record batch is returned where there is one. */
   readonly maxBytes: number;
@@ -65,12 +68,14 @@ export interface Reader {
   close(): Promise<void>;
 }
 
+/** Where a partition begins and ends; see `Slice` for each of them. */
 export interface LogOffsets {
   readonly start: bigint;
   readonly stable: bigint;
   readonly end: bigint;
 }
 
+/** A record to be appended, to the partition that it names. */
 export interface OutRecord extends TopicPartition {
   readonly key: string | Buffer | null;
   readonly value: Buffer | null;
@@ -79,6 +84,7 @@ export interface OutRecord extends TopicPartition {
   readonly timestamp: number;
 }
 
+/** What is appended and consumed together, or not at all. */
 export interface Transaction {
   readonly records: readonly OutRecord[];
   /** The group offset to commit with them: the next offset to consume. */
@@ -131,6 +137,7 @@ export interface Membership {
   leave(): Promise<void>;
 }
 
+/** A topic as the broker has it. */
 export interface TopicDescription {
   readonly partitions: number;
   readonly replicationFactor: number;
@@ -138,6 +145,7 @@ export interface TopicDescription {
   readonly config: ReadonlyMap<string, string>;
 }
 
+/** A topic to be created. */
 export interface TopicSpec {
   readonly name: string;
   readonly partitions: number;
@@ -145,15 +153,18 @@ export interface TopicSpec {
   readonly config: Readonly<Record<string, string>>;
 }
 
+/** Which group to join, and whose partitions it shares out. */
 export interface GroupOptions {
   readonly group: string;
   readonly topics: readonly string[];
 }
 
+/** Who writes. */
 export interface WriterOptions {
   readonly transactionalId: string;
 }
 
+/** A broker, or a cluster of them: topics, groups, and the ways to read and write. */
 export interface Log {
   /** The id of the cluster, which tells one log from another with the same names. */
   clusterId(): Promise<string>;

@@ -8,6 +8,7 @@ import type { Worker } from "./worker.ts";
 
 /** The life of a process that runs workers: settings, signals, exit codes. */
 
+/** What a process may run, and how it is called. */
 export interface ProcessOptions {
   /** Every worker that can be run, by the name that logs and metrics know it by. */
   readonly workers: Readonly<Record<string, Worker>>;

@@ -7,6 +7,7 @@ import type { Topic } from "./topic.ts";
 /** A value that a column can take. Instants are `Date`, money and versions safe integers. */
 export type ColumnValue = string | number | boolean | Date | null;
 
+/** Column name → value. A column that is left out stays as it is, or takes its default. */
 export type RowValues = Readonly<Record<string, ColumnValue>>;
 
 /** The primary key of a row: its one column, or its columns in the order of the table's primary key. */

@@ -20,6 +20,7 @@ import type { Worker } from "./worker.ts";
 
 /** One process: its connections, its pages for operators, and the workers that share them. */
 
+/** What to run, and with which settings. */
 export interface RunOptions {
   /** The workers to run, by the name that logs and metrics know them by. */
   readonly workers: Readonly<Record<string, Worker>>;

@@ -4,6 +4,7 @@ import type { Topic } from "./topic.ts";
 
 /** What the catalog says of a topic against what the broker has. */
 
+/** One setting on which the broker and the declaration differ. */
 export interface Difference {
   /** `partitions`, `replication.factor`, or a topic setting. */
   readonly setting: string;

@@ -4,6 +4,7 @@ import type { Topic } from "./topic.ts";
 
 /** What it takes to bring the broker's topics to what the catalog says. Never deletes, never repartitions. */
 
+/** A declared topic, and what is to be done about it. */
 export interface PlannedTopic {
   readonly topic: Topic;
   /** `refuse`: it differs in what cannot be changed in place. */
@@ -13,6 +14,7 @@ export interface PlannedTopic {
 
 const fixed = new Set(["partitions", "replication.factor"]);
 
+/** Compares the broker's topics with the declared ones and says what is to be done. Changes nothing. */
 export async function plan(
   log: Log,
   catalog: readonly Topic[],

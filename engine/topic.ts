@@ -18,11 +18,13 @@ export interface RecordType {
   readonly versions: readonly [SchemaVersion, ...SchemaVersion[]];
 }
 
+/** What a topic is for. Each aggregate has one of each kind. */
 export type TopicKind = "commands" | "events" | "snapshots" | "replies" | "dlq";
 
 /** The registry's compatibility level for a topic's subjects; `NONE` for what only its writer reads. */
 export type Compatibility = "FULL_TRANSITIVE" | "NONE";
 
+/** One topic, whole: its name, who may say what on it, and how the broker keeps it. */
 export interface Topic {
   readonly namespace: string;
   /** `<namespace>.<aggregate>.<kind>` */
@@ -57,6 +59,7 @@ const day = 24 * 60 * 60 * 1000;
 /** The most bytes of a record that every topic but a dead-letter topic takes: Kafka's own default. */
 export const maxRecordBytes = 1_048_588;
 
+/** What an author says of an aggregate; its topics follow from it. */
 export interface AggregateDeclaration {
   readonly namespace: string;
   readonly aggregate: string;

@@ -4,12 +4,14 @@ import type { AggregateTopics } from "./topic.ts";
 
 /** What a process can run, as data: what an author declares, and nothing of how it is run. */
 
+/** What `commandProcessor` makes. */
 export interface CommandWorker {
   readonly kind: "command-processor";
   readonly decider: Decider<object, Message, Message, string>;
   readonly topics: AggregateTopics;
 }
 
+/** What `projector` makes. */
 export interface ProjectionWorker {
   readonly kind: "projector";
   readonly projection: AnyProjection;
@@ -27,6 +29,7 @@ export interface GatewayWorker {
 /** A worker that reads the log as a member of a group. */
 export type LogWorker = CommandWorker | ProjectionWorker;
 
+/** Anything that a process can run. */
 export type Worker = LogWorker | GatewayWorker;
 
 /** A worker that decides the commands of one aggregate. */

@@ -56,8 +56,9 @@ describe("who imports whom", () => {
       zod: "engine/config.ts",
       "node:sqlite": "engine/commands/sqlite-store.ts",
     };
+    const ours = shipped.filter((file) => !file.startsWith("examples/"));
     for (const [client, home] of Object.entries(homes)) {
-      const users = shipped.filter((file) =>
+      const users = ours.filter((file) =>
         (importsOf.get(file) ?? []).some((it) => it === client || it.startsWith(`${client}/`)),
       );
       expect(users, client).toEqual([home]);
@@ -169,6 +170,8 @@ describe("what files may hold", () => {
       "ops/check.ts": child,
       "ops/reset.ts": "hands it to folderSetting",
       "ops/start.ts": "hands it to loadSettings",
+      "ops/compose/is-ready.ts": "a health check, which loads nothing else",
+      "ops/compose/set-up.ts": child,
       "ops/stack/application.ts": child,
       "ops/stack/kafka.ts": child,
       "ops/stack/postgres.ts": child,
@@ -196,10 +199,12 @@ describe("what files may hold", () => {
   });
 
   test("no file is longer than 400 lines", () => {
-    const generated = /(^|\/)(generated\.ts|package-lock\.json)$/;
+    // A dashboard is in the form in which Grafana exports it.
+    const generated = /(^|\/)(generated\.ts|package-lock\.json)$|^ops\/grafana\/.*\.json$/;
     const due = [
       // Longer than they should be, and not to grow: a test file is split by what it claims.
       ["engine/avro/avro-codec.test.ts", 403],
+      ["engine/gateway/commands.test.ts", 474],
       ["test/commands.test.ts", 550],
       ["test/log-contract.ts", 421],
     ] as const;

@@ -11,6 +11,7 @@ import type { SchemaIds } from "./schema-ids.ts";
 import { SchemaLookup } from "./schema-lookup.ts";
 import type { Upcasts } from "./upcast.ts";
 
+/** What a codec encodes and decodes, and where it looks schemas up. */
 export interface CodecOptions {
   readonly registry: Registry;
   /** Every topic whose messages will be encoded or decoded. */

@@ -21,6 +21,7 @@ export type Sent =
   /** It may be in the log, and may yet be handled. The same command id may be sent again. */
   | { readonly kind: "unanswered" };
 
+/** How long to wait. */
 export interface SendOptions {
   /** Gives up when nothing was heard for so long while something is in flight, in milliseconds. */
   readonly silenceMs?: number;

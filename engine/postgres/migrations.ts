@@ -6,6 +6,7 @@ import type { Session } from "./postgres.ts";
 
 /** The engine's own tables, in the schema `foldlog`: numbered SQL files, applied once each, forward only. */
 
+/** One numbered file of SQL. */
 export interface Migration {
   readonly number: number;
   /** The file's name, for example `0001_checkpoints.sql`. */

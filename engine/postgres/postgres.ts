@@ -224,6 +224,15 @@ async function releaseLate(pending: Promise<PoolClient>): Promise<void> {
   }
 }
 
+/** As much of Postgres's answer as may be repeated: the public types must not ask a reader for those of `pg`. */
+interface Refusal {
+  readonly message: string;
+  readonly table: string | undefined;
+  readonly constraint: string | undefined;
+  readonly hint: string | undefined;
+  readonly position: string | undefined;
+}
+
 /** What Postgres refuses for a reason that no retry cures. */
 export class SqlError extends Error {
   override readonly name = "SqlError";
@@ -238,7 +247,7 @@ export class SqlError extends Error {
   readonly position: number | null;
 
   /** Without `detail` and without the error as `cause`: they quote the row, and a row may hold secrets. */
-  constructor(sqlState: string, { message, table, constraint, hint, position }: pg.DatabaseError) {
+  constructor(sqlState: string, { message, table, constraint, hint, position }: Refusal) {
     super(message);
     this.sqlState = sqlState;
     this.table = table ?? null;

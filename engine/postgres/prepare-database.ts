@@ -10,6 +10,7 @@ import { prepareProjection } from "./prepare-projection.ts";
 
 /** Migrations, roles, tables, rights and views: all that workers and readers find ready. */
 
+/** Whose database, for which projections. */
 export interface PrepareOptions {
   /** Of the role that owns the database and may create roles. Everything made belongs to it. */
   readonly ownerUrl: string;

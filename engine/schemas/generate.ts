@@ -28,6 +28,7 @@ export interface SchemaProject {
   readonly format?: (text: string, file: string) => Promise<string>;
 }
 
+/** One TypeScript file to write. */
 export interface SchemaModule {
   readonly file: string;
   /** Which records go into it. The engine's own are those in the folder `foldlog`. */

@@ -36,6 +36,7 @@ export interface CheckRow {
   readonly reasons: readonly string[];
 }
 
+/** Which schemas, and where they go. */
 export interface RegisterOptions {
   readonly registry: Registry;
   readonly topics: readonly Topic[];

@@ -8,6 +8,7 @@ export interface Expectation<E, R> {
   rejects(reason: R): void;
 }
 
+/** What has happened; the command comes next. */
 export interface Given<C, E, R> {
   when(command: C): Expectation<E, R>;
 }

@@ -18,6 +18,7 @@ import { type RunningProjection, startProjection } from "./running-projection.ts
 
 /** An application's workers on a log and views in memory: the engine's own loops, and nothing to install. */
 
+/** A running application in memory: send it commands, and look at its views. */
 export interface MemoryApplication {
   readonly log: MemoryLog;
   /**

@@ -26,6 +26,7 @@ import type { Call, Network } from "./network.ts";
 
 const reliable: Network = async (_call, handle) => handle();
 
+/** What a log in memory is like: its id, its time, and the network before it. */
 export interface MemoryLogOptions {
   readonly clusterId?: string;
   readonly clock?: Clock;

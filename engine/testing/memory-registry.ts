@@ -15,6 +15,7 @@ export interface MemoryRegistry extends Registry {
   forget(id: number): void;
 }
 
+/** How the registry judges. */
 export interface MemoryRegistryOptions {
   /** Why a schema is refused next to those of its subject, oldest first; nothing is refused without it. */
   readonly refuse?: (schema: object, earlier: readonly object[]) => string | null;

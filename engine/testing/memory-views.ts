@@ -26,6 +26,7 @@ export interface MemoryRow {
 /** What goes wrong with a commit: it never happened, it did or did not and nobody was told. */
 export type CommitFault = "none" | "refused" | "lost-before-commit" | "lost-after-commit";
 
+/** What goes wrong, and when. */
 export interface MemoryViewsOptions {
   /** Asked before each commit; none by default. */
   readonly fault?: (commit: ViewCommit) => CommitFault;
@@ -57,6 +58,7 @@ interface State {
 
 const maxHistory = 100;
 
+/** Views of one version of a projection, empty at first. */
 export function memoryViews(
   projection: AnyProjection,
   options: MemoryViewsOptions = {},

@@ -26,6 +26,7 @@ export interface RunningProjection {
   stop(): Promise<ProjectionEnd>;
 }
 
+/** The parts that a projection's run takes, on one partition. */
 export interface RunOf {
   readonly projection: AnyProjection;
   readonly topicPartition: TopicPartition;
