@@ -29,7 +29,8 @@ COPY engine/postgres/migrations dist/engine/postgres/migrations
 COPY package.json ./
 USER node
 EXPOSE 9464
-# However long a worker restores, that is no failure: only what lasts after half an hour is.
-HEALTHCHECK --interval=5s --timeout=5s --retries=3 --start-period=30m \
+# However long a worker restores, that is no failure: only what lasts after half an hour is. Nor is a moment
+# without partitions or without its database, which it waits for.
+HEALTHCHECK --interval=5s --timeout=10s --retries=6 --start-period=30m \
   CMD ["node", "dist/ops/compose/is-ready.js"]
 ENTRYPOINT ["node", "dist/processors/main.js"]

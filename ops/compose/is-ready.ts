@@ -6,11 +6,11 @@ import { get } from "node:http";
 
 const port = process.env["FOLDLOG_METRICS_PORT"] ?? "9464";
 
-const request = get({ host: "127.0.0.1", port, path: "/readyz", timeout: 4_000 }, (response) => {
+const request = get({ host: "127.0.0.1", port, path: "/readyz", timeout: 8_000 }, (response) => {
   process.exitCode = response.statusCode === 200 ? 0 : 1;
   response.pipe(process.stdout); // `docker inspect` shows it.
 });
-request.on("timeout", () => request.destroy(new Error("no answer within 4 s")));
+request.on("timeout", () => request.destroy(new Error("no answer within 8 s")));
 request.on("error", (error) => {
   process.stdout.write(`${error.message}\n`);
   process.exitCode = 1;
