@@ -1,11 +1,10 @@
-import { maxLong } from "../avro/guard.ts";
 import type { RecordType } from "../topic.ts";
 import { type AggregateApi, apiLimits } from "./api.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import {
   commonRefusals,
   count,
-  idSchema,
+  indexedId,
   instant,
   jsonContent,
   objectOf,
@@ -21,13 +20,17 @@ import type { ProblemCode } from "./problem.ts";
 
 /** The aggregates in the OpenAPI document: their states and their events. */
 
+/** ISO 8601 to the minute at least, with its zone. */
+const zoned =
+  "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\\.[0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:[0-9]{2})$";
+
 export function aggregatePaths({
   topics,
 }: AggregateApi): readonly (readonly [string, JsonSchema])[] {
   const { aggregate } = topics;
   const name = pascal(aggregate);
   const example = `${aggregate}-1`;
-  const id = { name: "id", in: "path", required: true, schema: idSchema, example };
+  const id = { name: "id", in: "path", required: true, schema: indexedId, example };
   const refused: readonly ProblemCode[] = [
     ...commonRefusals,
     "INVALID_TOKEN",
@@ -44,8 +47,18 @@ export function aggregatePaths({
       "As it is now, at a version, or at an instant; `version` and `at` exclude each other.",
     parameters: [
       id,
-      { name: "version", in: "query", description: "As it was after this event.", schema: version },
-      { name: "at", in: "query", description: "As it was at this instant.", schema: instant },
+      {
+        name: "version",
+        in: "query",
+        description: "As it was after this event.",
+        schema: { ...version, maximum: Number.MAX_SAFE_INTEGER },
+      },
+      {
+        name: "at",
+        in: "query",
+        description: "As it was at this instant.",
+        schema: { ...instant, pattern: zoned },
+      },
       ...["token", "waitMs"].map(parameter),
     ],
     responses: {
@@ -80,7 +93,7 @@ function eventsOperation(
         name: "after",
         in: "query",
         description: "Only events after this version.",
-        schema: { ...count, maximum: maxLong },
+        schema: { ...count, maximum: Number.MAX_SAFE_INTEGER },
       },
       {
         name: "limit",

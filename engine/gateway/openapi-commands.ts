@@ -5,7 +5,7 @@ import { exampleOf } from "./openapi-examples.ts";
 import {
   commonRefusals,
   count,
-  idSchema,
+  indexedId,
   instant,
   jsonContent,
   type Named,
@@ -78,13 +78,13 @@ export function statusPath({ aggregates }: Api): JsonSchema {
       "By its id. Where an id was used on several aggregates, name the one that is meant. The address in the " +
       "answer 202 has all of these parameters.",
     parameters: [
-      { name: "id", in: "path", required: true, schema: idSchema, example: "my-command-1" },
+      { name: "id", in: "path", required: true, schema: indexedId, example: "my-command-1" },
       { name: "aggregate", in: "query", schema: { type: "string", enum: names } },
-      { name: "aggregateId", in: "query", schema: idSchema },
+      { name: "aggregateId", in: "query", schema: indexedId },
       {
         name: "at",
         in: "query",
-        description: "Where the command stands in the log, from the answer 202.",
+        description: "Where the command stands in the log, from the answer 202; with `aggregate`.",
         schema: { type: "string", pattern: "^[0-9]{1,9}-[0-9]{1,18}$" },
       },
     ],
@@ -93,7 +93,7 @@ export function statusPath({ aggregates }: Api): JsonSchema {
         description: "Its answer; `pending` where it has none yet.",
         content: jsonContent(refTo("CommandStatus")),
       },
-      ...refusals(...commonRefusals, "NOT_FOUND", "AMBIGUOUS", "NOT_READY", "VIEWS_UNAVAILABLE"),
+      ...refusals(...commonRefusals, "NOT_FOUND", "AMBIGUOUS", "VIEWS_UNAVAILABLE"),
     },
   };
   return { get };
@@ -125,13 +125,11 @@ export const answerSchemas: Named = {
       aggregate: text,
       aggregateId: { type: ["string", "null"] },
       outcome: { enum: ["accepted", "rejected", "conflict", "failed", "pending"] },
-    },
-    {
       version: { ...count, type: ["integer", "null"] },
-      reason: { type: ["string", "null"] },
+      reason: { type: ["string", "null"], description: "Why not, or the code of the failure." },
       answeredAt: { ...instant, type: ["string", "null"] },
-      token: tokenSchema,
     },
+    { token: tokenSchema },
   ),
 };
 

@@ -21,10 +21,12 @@ export const version: JsonSchema = {
   maximum: maxLong,
 };
 
-export const idSchema: JsonSchema = {
+/** Of a command or an aggregate that is looked up in Postgres, which has no NUL in texts. */
+export const indexedId: JsonSchema = {
   type: "string",
   minLength: 1,
   maxLength: maxIdBytes,
+  pattern: "^[^\\u0000]*$",
   description: `1 to ${maxIdBytes} bytes of UTF-8.`,
 };
 

@@ -75,7 +75,7 @@ const members: Readonly<Partial<Record<ProblemCode, JsonSchema>>> = {
       items: {
         type: "object",
         required: ["aggregate", "aggregateId"],
-        properties: { aggregate: text, aggregateId: text },
+        properties: { aggregate: text, aggregateId: nullable(text) },
       },
     },
   },

@@ -2,7 +2,7 @@ import { type Api } from "./api.ts";
 import type { JsonSchema } from "./json-schema.ts";
 import { aggregatePaths, aggregateSchemas } from "./openapi-aggregates.ts";
 import { answerSchemas, commandPaths, statusPath } from "./openapi-commands.ts";
-import { jsonContent, type Named, parameters, text } from "./openapi-parts.ts";
+import { commonRefusals, jsonContent, type Named, parameters, text } from "./openapi-parts.ts";
 import { problemSchemas, refusals } from "./openapi-problems.ts";
 import { recordComponents } from "./openapi-records.ts";
 import { viewPart } from "./openapi-views.ts";
@@ -70,9 +70,11 @@ const page = { "text/html": { schema: text } };
 const servicePaths: Named = {
   "/": serviceOperation("readReference", "This document as a page for people", {
     200: { description: "The page.", content: page },
+    ...refusals(...commonRefusals),
   }),
   "/openapi.json": serviceOperation("readOpenApi", "This document", {
     200: { description: "OpenAPI 3.1.", content: jsonContent({ type: "object" }) },
+    ...refusals(...commonRefusals),
   }),
   "/livez": serviceOperation("readLiveness", "Whether this process runs", {
     200: plainAnswer("It does."),
@@ -93,7 +95,7 @@ const servicePaths: Named = {
       parameters: [{ name: "problem", in: "path", required: true, schema: text }],
       responses: {
         200: { description: "The page.", content: page },
-        ...refusals("INVALID_REQUEST", "NOT_FOUND", "URI_TOO_LONG"),
+        ...refusals(...commonRefusals, "NOT_FOUND"),
       },
     },
   },
