@@ -219,25 +219,29 @@ function parameter(column: ServedColumn, value: string, values: SqlValue[]): str
  * The rows behind one: by the first column, nulls at the end, then by the key, which is ascending and has no
  * nulls. It is written so that an index on the columns can be read from that row on.
  */
-function afterSql(
-  [first, ...tieBreak]: readonly OrderColumn[],
-  [firstValue, ...keyValues]: CursorValues,
-  values: SqlValue[],
-): string {
+function afterSql(order: readonly OrderColumn[], after: CursorValues, values: SqlValue[]): string {
+  const [first, ...tieBreak] = order;
+  const [firstValue, ...keyValues] = after;
   if (first === undefined || firstValue === undefined) return "false";
-  const compared = comparedSql(first.column);
-  const behindKey = () => {
-    const columns = tieBreak.map(({ column }) => comparedSql(column)).join(", ");
-    const after = tieBreak.map(({ column }, i) => parameter(column, keyValues[i] ?? "", values));
-    return `(${columns}) > (${after.join(", ")})`;
-  };
-  if (firstValue === null) return `${compared} is null and ${behindKey()}`;
+  const { column, direction } = first;
+  if (direction === "ascending" && !column.nullable) return behindSql(order, after, values);
+  const compared = comparedSql(column);
+  if (firstValue === null)
+    return `${compared} is null and ${behindSql(tieBreak, keyValues, values)}`;
 
-  const than = first.direction === "descending" ? "<" : ">";
-  const value = parameter(first.column, firstValue, values);
+  const than = direction === "descending" ? "<" : ">";
+  const value = parameter(column, firstValue, values);
   if (tieBreak.length === 0) return `${compared} ${than} ${value}`;
-  const behind = `${compared} ${than} ${value} or (${compared} = ${value} and ${behindKey()})`;
-  return first.column.nullable
+  const further = behindSql(tieBreak, keyValues, values);
+  const behind = `${compared} ${than} ${value} or (${compared} = ${value} and ${further})`;
+  return column.nullable
     ? `${behind} or ${compared} is null`
     : `${compared} ${than}= ${value} and (${behind})`;
+}
+
+/** Behind a row in columns that are all ascending and without nulls. */
+function behindSql(order: readonly OrderColumn[], after: CursorValues, values: SqlValue[]): string {
+  const columns = order.map(({ column }) => comparedSql(column));
+  const row = order.map(({ column }, i) => parameter(column, after[i] ?? "", values));
+  return `(${columns.join(", ")}) > (${row.join(", ")})`;
 }

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Clock } from "../../engine/clock.ts";
 import { tokenOf } from "../../engine/gateway/token.ts";
 import { openViewDatabase } from "../../engine/gateway/view-database.ts";
@@ -50,55 +50,85 @@ function sleepingClock(
   };
 }
 
-describe("a view has a token", () => {
-  test.each([
-    ["of the command that it has come to", 5n, 2],
-    ["of an earlier version by the same command", 5n, 1],
-    ["of an earlier command, whatever its version", 4n, 9],
-  ])("%s", async (_, commandOffset, version) => {
-    const { checkpoint, insert, get, token } = await serve();
-    await insert("things", { id: "x", n: 1 });
-    await checkpoint(5n, 2);
-    for (const path of ["/views/things/x?", "/views/things?limit=1&"]) {
-      expect((await get(`${path}waitMs=0&token=${token(commandOffset, version)}`)).status).toBe(
-        200,
-      );
-    }
+describe("of a view that has come to version 2 by command offset 5", () => {
+  let standing: ServedViews;
+
+  beforeAll(async () => {
+    standing = await servedViews(tables);
+    await standing.insert("things", { id: "x", n: 1 });
+    await standing.checkpoint(5n, 2);
   });
 
-  test("of a topic that it does not read", async () => {
-    const { insert, get, token } = await serve();
-    await insert("things", { id: "x", n: 1 });
-    const foreign = token(5n, 1, { topic: "test.other.events" });
-    expect((await get(`/views/things/x?waitMs=0&token=${foreign}`)).status).toBe(200);
+  afterAll(async () => {
+    await standing.close();
+    expect(standing.faults).toEqual([]);
   });
-});
 
-describe("a view does not have a token", () => {
-  test.each([
-    ["of a later command", 6n, 1, {}, 5],
-    ["of a later version by the same command", 5n, 3, {}, 5],
-    ["of a partition that it has not seen", 1n, 1, { partition: 1 }, null],
-  ])("%s, and says how far it is", async (_, commandOffset, version, change, at) => {
-    const { checkpoint, get, token } = await serve();
-    await checkpoint(5n, 2);
-    const answer = await get(
-      `/views/things/x?waitMs=0&token=${token(commandOffset, version, change)}`,
-    );
-    expect(answer.body).toMatchObject({
-      status: 409,
-      code: "BEHIND",
-      behind: { commandOffset: Number(commandOffset), at },
+  describe("a view has a token", () => {
+    test.each([
+      ["of the command that it has come to", 5n, 2],
+      ["of an earlier version by the same command", 5n, 1],
+      ["of an earlier command, whatever its version", 4n, 9],
+    ])("%s", async (_, commandOffset, version) => {
+      const { get, token } = standing;
+      for (const path of ["/views/things/x?", "/views/things?limit=1&"]) {
+        expect((await get(`${path}waitMs=0&token=${token(commandOffset, version)}`)).status).toBe(
+          200,
+        );
+      }
     });
-    expect(answer.headers["retry-after"]).toBe("1");
+
+    test("of a topic that it does not read", async () => {
+      const { get, token } = standing;
+      const foreign = token(5n, 1, { topic: "test.other.events" });
+      expect((await get(`/views/things/x?waitMs=0&token=${foreign}`)).status).toBe(200);
+    });
   });
 
-  test("that only another version of its projection has come to", async () => {
-    const { checkpoint, get, token } = await serve();
-    await checkpoint(5n, 2);
-    await checkpoint(9n, 2, { version: 2 });
-    const { body } = await get(`/views/things/x?waitMs=0&token=${token(9n, 2)}`);
-    expect(body).toMatchObject({ code: "BEHIND", behind: { at: 5 } });
+  describe("a view does not have a token", () => {
+    test.each([
+      ["of a later command", 6n, 1, {}, 5],
+      ["of a later version by the same command", 5n, 3, {}, 5],
+      ["of a partition that it has not seen", 1n, 1, { partition: 1 }, null],
+    ])("%s, and says how far it is", async (_, commandOffset, version, change, at) => {
+      const { get, token } = standing;
+      const answer = await get(
+        `/views/things/x?waitMs=0&token=${token(commandOffset, version, change)}`,
+      );
+      expect(answer.body).toMatchObject({
+        status: 409,
+        code: "BEHIND",
+        behind: { commandOffset: Number(commandOffset), at },
+      });
+      expect(answer.headers["retry-after"]).toBe("1");
+    });
+
+    test("that only another version of its projection has come to", async () => {
+      const { checkpoint, get, token } = standing;
+      await checkpoint(9n, 2, { version: 2 });
+      const { body } = await get(`/views/things/x?waitMs=0&token=${token(9n, 2)}`);
+      expect(body).toMatchObject({ code: "BEHIND", behind: { at: 5 } });
+    });
+  });
+
+  test.each([
+    ["nonsense", "It is not a token"],
+    ["", "It is not a token"],
+    [
+      tokenOf(
+        { topic: "t", partition: 0, commandOffset: 1n, aggregateId: "a", version: 1 },
+        era + 1,
+      ),
+      "another era",
+    ],
+  ])("the token %j is refused", async (text, detail) => {
+    const { get } = standing;
+    for (const path of ["/views/things/x", "/views/things"]) {
+      expect((await get(`${path}?token=${text}`)).body).toMatchObject({
+        code: "INVALID_TOKEN",
+        detail: expect.stringContaining(detail) as string,
+      });
+    }
   });
 });
 
@@ -149,23 +179,6 @@ describe("a reader waits", () => {
       expect(answer.body).toEqual({ id: "x", n });
     }
   });
-});
-
-test.each([
-  ["nonsense", "It is not a token"],
-  ["", "It is not a token"],
-  [
-    tokenOf({ topic: "t", partition: 0, commandOffset: 1n, aggregateId: "a", version: 1 }, era + 1),
-    "another era",
-  ],
-])("the token %j is refused", async (text, detail) => {
-  const { get } = await serve();
-  for (const path of ["/views/things/x", "/views/things"]) {
-    expect((await get(`${path}?token=${text}`)).body).toMatchObject({
-      code: "INVALID_TOKEN",
-      detail: expect.stringContaining(detail) as string,
-    });
-  }
 });
 
 describe("when the views are turned over to another version", () => {
