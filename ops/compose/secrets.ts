@@ -70,7 +70,7 @@ if (import.meta.main) {
   if (dir === undefined) throw new Error("Which folder?");
   const kept = join(dir, "kept");
   mkdirSync(kept, { recursive: true, mode: 0o700 });
-  const passwords = passwordsFor({ ...folderAt(kept) }, allRoles);
+  const passwords = passwordsFor(folderAt(kept), allRoles);
   write(dir, secretsOf(passwords));
   keepClusterId(dir);
   process.stdout.write(`${allRoles.length} passwords are in place\n`);
