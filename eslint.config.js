@@ -8,7 +8,7 @@ export default tseslint.config(
     ignores: [
       "dist",
       ".foldlog",
-      "schemas/generated.ts",
+      "**/schemas/generated.ts",
       "eslint.config.js",
       "**/*.mjs",
       "**/*.cjs",
