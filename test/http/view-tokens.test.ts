@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Clock } from "../../engine/clock.ts";
 import { tokenOf } from "../../engine/gateway/token.ts";
@@ -160,6 +161,27 @@ describe("a reader waits", () => {
     expect(clock.now()).toBe(5_000);
   });
 
+  test("no longer than it stays on the line", async () => {
+    const sleeping: AbortSignal[] = [];
+    const clock: Clock = {
+      now: () => 0,
+      random: () => 1,
+      sleep: async (_, ...signals) => {
+        sleeping.push(...signals);
+        await Promise.race(signals.map(async (signal) => once(signal, "abort")));
+      },
+    };
+    const { app, token } = await serve({ clock });
+    const address = await app.listen({ host: "127.0.0.1", port: 0 });
+    const line = new AbortController();
+    const answer = fetch(`${address}/views/things/x?token=${token(5n, 1)}`, line);
+    await until("a reader that waits", () => sleeping.length === 1);
+    line.abort();
+    await expect(answer).rejects.toThrow("aborted");
+    await until("it to be let go", () => sleeping[0]?.aborted === true);
+    expect(sleeping).toHaveLength(1);
+  });
+
   test("and is never shown a row that is older than its token", async () => {
     const { get, token, insert, admin, projection, checkpoint } = await serve();
     await insert("things", { id: "x", n: 0 });
@@ -203,6 +225,19 @@ describe("when the views are turned over to another version", () => {
     expect((await views.get("/views/things/y")).body).toEqual({ id: "y", n: "text", more: {} });
     expect((await views.get("/views/things?n=text")).body).toMatchObject({ rows: [{ id: "y" }] });
     expect((await views.get("/views")).text).toContain('"name":"more"');
+  });
+
+  test("a table that was altered in its place is looked at again", async () => {
+    const { admin, projection, get, insert } = await serve();
+    await insert("things", { id: "x", n: 1 });
+    expect((await get("/views/things/x")).body).toEqual({ id: "x", n: 1 });
+    await admin.query(`
+      drop view public.things;
+      alter table projection_${projection.name}.things_v1 rename n to m;
+      create view public.things as select * from projection_${projection.name}.things_v1;
+      grant select on public.things to ${readerRole}`);
+    expect((await get("/views/things/x")).status).toBe(503);
+    expect((await get("/views/things/x")).body).toEqual({ id: "x", m: 1 });
   });
 
   test("a reader in between sees the new one as of when it was shown, never half of each", async () => {
