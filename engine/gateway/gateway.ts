@@ -7,11 +7,17 @@ import { FatalError, messageOf, TransientError, WriterLostError } from "../error
 import { type Health, readiness, type Waits } from "../health.ts";
 import type { Log } from "../log.ts";
 import type { Metrics } from "../metrics.ts";
-import { openDatabase } from "../postgres/postgres.ts";
+import { aggregateRoutes } from "./aggregate-routes.ts";
+import { openAggregates } from "./aggregates.ts";
 import type { Api } from "./api.ts";
+import { commandStatusRoutes } from "./command-statuses.ts";
 import { commandRoutes } from "./commands.ts";
+import { descriptionRoutes } from "./description-routes.ts";
 import { openServer } from "./server.ts";
 import { openSubmitter, type Submitter } from "./submitter.ts";
+import { viewCatalog } from "./view-catalog.ts";
+import { openViewDatabase } from "./view-database.ts";
+import { viewRoutes } from "./view-routes.ts";
 
 /** The HTTP side: turns requests into commands, and views into answers. It decides nothing. */
 
@@ -34,9 +40,6 @@ export interface GatewayRun {
   readonly limits: Waits;
 }
 
-/** A page of views waits at most so long for a server that says nothing at all, in milliseconds. */
-const answerTimeoutMs = 15_000;
-const maxConnections = 16;
 const probeMs = 5_000;
 
 /**
@@ -57,13 +60,15 @@ export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<
       logger.error({ err: error, method, path: url.split("?", 1)[0] }, "a request failed");
     },
   });
-  const database = openDatabase({
-    url: run.databaseUrl,
-    applicationName: "foldlog gateway",
-    maxConnections,
-    answerTimeoutMs,
-  });
+  const database = openViewDatabase(run.databaseUrl);
   commandRoutes(app, { api, codec, clock, era, submitter: () => submitter, stopping: signal });
+  const catalog = viewCatalog(api.projections);
+  viewRoutes(app, { catalog, database, clock, era });
+  const { aggregates: served } = api;
+  const aggregates = openAggregates({ log: run.log, codec, database, clock, aggregates: served });
+  aggregateRoutes(app, { api, aggregates, era });
+  commandStatusRoutes(app, { api, database, clock, era });
+  descriptionRoutes(app, { api, catalog, database });
   app.get("/livez", async (_, reply) =>
     reply.type("text/plain; charset=utf-8").serializer(String).send("alive\n"),
   );
@@ -97,6 +102,7 @@ export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<
   } finally {
     await app.close();
     await submitter?.close();
+    await aggregates.close();
     await database.close();
   }
 }
