@@ -25,6 +25,11 @@ const verbs: readonly Verb[] = [
     load: async () => (await import("./verbs/status.ts")).statusCommand,
   },
   {
+    name: "doctor",
+    summary: "examine everything, and say what mends what is wrong",
+    load: async () => (await import("./verbs/doctor.ts")).doctorCommand,
+  },
+  {
     name: "produce",
     summary: "send commands from a file, or make load, and wait for the answers",
     load: async () => (await import("./verbs/produce.ts")).produceCommand,
