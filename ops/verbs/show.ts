@@ -1,16 +1,12 @@
 import type { Command } from "commander";
-import type { Codec } from "../../engine/codec.ts";
-import type { Message } from "../../engine/decider.ts";
-import { headerOf, type Log, type LogRecord } from "../../engine/log.ts";
-import { eventKey, headers, isValidId, parseEventKey, partitionOf } from "../../engine/message.ts";
+import { isValidId } from "../../engine/message.ts";
 import type { CommandWorker, Worker } from "../../engine/worker.ts";
 import { workers } from "../../processors/workers.ts";
 import { codecFor, withLog } from "./connect.ts";
 import { wholeOption } from "./duration.ts";
+import { type History, readHistory } from "./history.ts";
 import { CliError, type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
-import { count, oneLine, plural, print, printJson, shownId, toJson } from "./output.ts";
-import { bar, startProgress } from "./progress.ts";
-import { scan } from "./scan.ts";
+import { oneLine, plural, print, printJson, shownId, toJson } from "./output.ts";
 import { readSettings, settingsHelp } from "./settings.ts";
 import { layTable, left, right } from "./table.ts";
 
@@ -34,8 +30,8 @@ export function showCommand(program: Command): void {
     .addHelpText(
       "after",
       `
-Reads the events of the aggregate's partition from the log itself, so it is never behind, and takes its time
-on a long one.
+Reads the events from the log itself, so it is never behind: where DATABASE_READ_URL leads to the event index,
+at the places that it names and what has come since; else all of the aggregate's partition, which takes its time.
 ${settingsHelp}
 
 Exit codes: 3 where there is no such aggregate.
@@ -65,9 +61,14 @@ async function show(noun: string, id: string, options: Options): Promise<ExitCod
   }
   if (!isValidId(id)) throw wrongUsage("An id is 1 to 255 bytes of well-formed Unicode.");
   const { config } = readSettings(["KAFKA_BROKERS", "SCHEMA_REGISTRY_URL"]);
+  // A database from elsewhere than the broker may be the index of another log.
+  const isOneDeployment = isSet("KAFKA_BROKERS") === isSet("DATABASE_READ_URL");
   const history = await withLog(config, async (log) => {
     const codec = await codecFor(config, [worker.topics.events]);
-    return readHistory({ log, codec, worker }, id);
+    return readHistory(
+      { log, codec, worker, indexUrl: isOneDeployment ? config.databaseReadUrl : null },
+      id,
+    );
   });
   if (history.events.length === 0) throw notFound(noun, id, history);
   const shown = options.last === undefined ? history.events : lastOf(history.events, options.last);
@@ -78,85 +79,8 @@ async function show(noun: string, id: string, options: Options): Promise<ExitCod
   return exitCode.ok;
 }
 
-/** One event as it is shown. */
-export interface ShownEvent {
-  readonly version: number;
-  readonly type: string;
-  readonly time: string;
-  readonly data: Readonly<Record<string, unknown>>;
-  readonly commandId: string | null;
-  readonly commandOffset: number | null;
-  readonly offset: bigint;
-}
-
-export interface History {
-  readonly partition: number;
-  readonly version: number;
-  readonly state: unknown;
-  readonly events: readonly ShownEvent[];
-  /** How many events of all aggregates were read. */
-  readonly scanned: number;
-}
-
-interface Reading {
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly worker: CommandWorker;
-}
-
-/** Folds the aggregate's events as its command processor does. */
-async function readHistory({ log, codec, worker }: Reading, id: string): Promise<History> {
-  const { decider, topics } = worker;
-  const of = { topic: topics.events.name, partition: partitionOf(id, topics.events.partitions) };
-  const view = { share: 0, scanned: 0 };
-  const progress = startProgress(
-    () => `${bar(view.share)}  ${count(view.scanned)} events of ${of.topic}/${of.partition}`,
-  );
-  const reader = await log.openReader();
-  const events: ShownEvent[] = [];
-  let state = decider.initialState;
-  try {
-    for await (const { records, share } of scan({ reader, of })) {
-      view.share = share;
-      view.scanned += records.length;
-      const own = records.filter(({ key }) => isOf(id, key));
-      await codec.learn(
-        own.map(({ value }) => value),
-        new AbortController().signal,
-      );
-      for (const record of own) {
-        if (record.value === null) continue; // A tombstone: erased.
-        const { type, data } = codec.decode(topics.events, record.value);
-        state = decider.evolve(state, { type, data } satisfies Message);
-        events.push(shownEvent(record, type, data));
-      }
-    }
-  } finally {
-    progress.end();
-    await reader.close();
-  }
-  const version = events.at(-1)?.version ?? 0;
-  return { partition: of.partition, version, state, events, scanned: view.scanned };
-}
-
-function isOf(id: string, key: Buffer | null): boolean {
-  if (key === null || key.length <= id.length) return false;
-  const text = key.toString("utf8");
-  const parsed = parseEventKey(text);
-  return parsed?.aggregateId === id && text === eventKey(id, parsed.version);
-}
-
-function shownEvent(record: LogRecord, type: string, data: ShownEvent["data"]): ShownEvent {
-  const commandOffset = headerOf(record, headers.commandOffset);
-  return {
-    version: parseEventKey(String(record.key))?.version ?? 0,
-    type,
-    time: new Date(record.timestamp).toISOString(),
-    data,
-    commandId: headerOf(record, headers.commandId),
-    commandOffset: commandOffset === null ? null : Number(commandOffset),
-    offset: record.offset,
-  };
+function isSet(name: string): boolean {
+  return [name, `${name}_FILE`].some((it) => (process.env[it] ?? "") !== "");
 }
 
 function lastOf<T>(items: readonly T[], n: number): readonly T[] {
@@ -164,7 +88,10 @@ function lastOf<T>(items: readonly T[], n: number): readonly T[] {
 }
 
 function notFound(noun: string, id: string, { partition, scanned }: History): CliError {
-  const where = `partition ${partition}, where its events would be, holds ${plural(scanned, "event")} of others`;
+  const where =
+    scanned === null
+      ? `partition ${partition} has no event of it`
+      : `partition ${partition}, where its events would be, holds ${plural(scanned, "event")} of others`;
   return new CliError(exitCode.notFound, `There is no ${noun} ${shownId(id)}: ${where}.`);
 }
 

@@ -36,6 +36,14 @@ export function viewTests(bank: () => OwnBank): void {
     expect(code).toBe(0);
   });
 
+  test("of an account shows the same where the index cannot be reached", async () => {
+    const show = ["show", "account", id, "--json"];
+    const { brokers } = bank().stack;
+    const env = { KAFKA_BROKERS: brokers, DATABASE_READ_URL: "postgres://reader@127.0.0.1:1/x" };
+    const scanned = await bank().foldlog(show, { env });
+    expect(scanned.stdout).toBe((await bank().foldlog(show)).stdout);
+  });
+
   test("of an account that is not there says so, and exits with 3", async () => {
     const { code, stdout, stderr } = await bank().foldlog(["show", "account", "nobody-at-all"]);
     expect({ code, stdout }).toEqual({ code: 3, stdout: "" });
