@@ -32,6 +32,7 @@ function projectAt(root: string, retiring: Upcasts): SchemaProject {
         importsFrom: "./topic.ts",
       },
     ],
+    client: { file: join(folder, "client.ts"), importsFrom: "../engine/client/index.ts" },
     upcasts: retiring,
     format: async (text, file) => format(text, { ...(await resolveConfig(file)), filepath: file }),
   };

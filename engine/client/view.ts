@@ -151,7 +151,7 @@ async function inTurns<T>(items: readonly T[], work: (item: T) => Promise<void>)
 
 function queryOf<Row>(options: ListOptions<Row>): readonly (readonly [string, string])[] {
   const { where = {}, sort, limit, after } = options;
-  const filters = Object.entries(where);
+  const filters = Object.entries<Scalar | Range | null | undefined>(where);
   return [
     ...filters.flatMap(([column, filter]) => filterOf(column, filter)),
     ...(sort === undefined ? [] : [["sort", sort] as const]),

@@ -4,6 +4,7 @@ import { shortName } from "../avro/avro-schema.ts";
 import type { Upcasts } from "../avro/upcast.ts";
 import { messageOf } from "../errors.ts";
 import { incompatibilities } from "./compatibility.ts";
+import { clientTypescriptOf } from "./client-typescript.ts";
 import { publicationsOf, type Published, publishedProblems } from "./published.ts";
 import { problemsOf } from "./rules.ts";
 import { byFullName, engineFolder, readSources, type Source } from "./sources.ts";
@@ -22,6 +23,8 @@ export interface SchemaProject {
   readonly command: string;
   /** `generated.ts` in `folder`, which imports from "foldlog", where left out. */
   readonly modules?: readonly SchemaModule[];
+  /** Where the aggregates go as `foldlog/client` knows them, and what they import; nowhere where left out. */
+  readonly client?: Pick<SchemaModule, "file" | "importsFrom">;
   /** The records that have an upcast leave the unions, so that no decider and no projection meets them. */
   readonly upcasts?: Upcasts;
   /** Makes a file's text as the project wants it; it is valid and plain where left out. */
@@ -135,10 +138,15 @@ function textsOf(
 ): readonly (readonly [file: string, text: string])[] {
   const { command, upcasts = {} } = project;
   const retired = new Set(Object.keys(upcasts));
-  return modulesOf(project).map(({ file, records, importsFrom }) => {
+  const modules = modulesOf(project).map(({ file, records, importsFrom }) => {
     const own = sources.filter((it) => ownerOf(it) === records);
-    return [file, typescriptOf(own, { command, importsFrom, retired })];
+    return [file, typescriptOf(own, { command, importsFrom, retired })] as const;
   });
+  const { client } = project;
+  if (client === undefined) return modules;
+  const own = sources.filter((it) => ownerOf(it) === "application");
+  const text = clientTypescriptOf(own, { command, importsFrom: client.importsFrom, retired });
+  return [...modules, [client.file, text]];
 }
 
 function ownerOf({ folder }: Source): SchemaModule["records"] {

@@ -1,6 +1,7 @@
 import {
   type AvroSchema,
   type EnumSchema,
+  type FieldSchema,
   fingerprintOf,
   type RecordSchema,
   shortName,
@@ -71,7 +72,7 @@ export function typescriptOf(
 }
 
 /** The records and enums in a schema, itself included, but for those already `seen`. */
-function namedTypes(
+export function namedTypes(
   schema: AvroSchema,
   seen: Set<AvroSchema>,
 ): readonly (RecordSchema | EnumSchema)[] {
@@ -101,28 +102,49 @@ function namedTypes(
   }
 }
 
-function declarationOf(schema: RecordSchema | EnumSchema): string {
-  if (schema.kind === "record") return interfaceOf(schema);
+/** How records are written: for processors, which get values, or for clients, which get and give JSON. */
+export interface Dialect {
+  /** What bytes are. */
+  readonly bytes: "Buffer" | "string";
+  readonly nameOf: (record: RecordSchema) => string;
+  readonly mayBeLeftOut: (field: FieldSchema) => boolean;
+}
+
+const values: Dialect = {
+  bytes: "Buffer",
+  nameOf: ({ name }) => shortName(name),
+  mayBeLeftOut: () => false,
+};
+
+/** The declaration of a named type, with its docstring. */
+export function declarationOf(
+  schema: RecordSchema | EnumSchema,
+  dialect: Dialect = values,
+): string {
+  if (schema.kind === "record") return interfaceOf(schema, dialect);
   const symbols = schema.symbols.map((symbol) => `"${symbol}"`).join(" | ");
   return `${docOf(schema.doc)}export type ${shortName(schema.name)} = ${symbols};\n`;
 }
 
-function interfaceOf(record: RecordSchema): string {
-  const name = shortName(record.name);
+function interfaceOf(record: RecordSchema, dialect: Dialect): string {
+  const name = dialect.nameOf(record);
   const doc = docOf(record.doc);
   // An interface without members would take any value.
   if (record.fields.length === 0)
     return `${doc}export type ${name} = Readonly<Record<string, never>>;\n`;
-  const fields = record.fields.map((field) =>
-    `${docOf(withUnit(field.doc, field.schema))}readonly ${field.name}: ${typeOf(field.schema)};\n`.replaceAll(
-      /^(?=.)/gm,
-      "  ",
-    ),
-  );
+  const fields = record.fields.map((field) => {
+    const mark = dialect.mayBeLeftOut(field) ? "?" : "";
+    const member = `readonly ${field.name}${mark}: ${typeOf(field.schema, dialect)};\n`;
+    return indented(`${docOf(withUnit(field.doc, field.schema))}${member}`);
+  });
   return `${doc}export interface ${name} {\n${fields.join("")}}\n`;
 }
 
-function typeOf(schema: AvroSchema): string {
+export function indented(text: string): string {
+  return text.replaceAll(/^(?=.)/gm, "  ");
+}
+
+function typeOf(schema: AvroSchema, dialect: Dialect): string {
   switch (schema.kind) {
     case "null":
     case "boolean":
@@ -135,18 +157,19 @@ function typeOf(schema: AvroSchema): string {
       return "number";
     case "bytes":
     case "fixed":
-      return "Buffer";
+      return dialect.bytes;
     case "enum":
-    case "record":
       return shortName(schema.name);
+    case "record":
+      return dialect.nameOf(schema);
     case "array":
-      return `readonly (${typeOf(schema.items)})[]`;
+      return `readonly (${typeOf(schema.items, dialect)})[]`;
     case "map":
-      return `Readonly<Record<string, ${typeOf(schema.values)}>>`;
+      return `Readonly<Record<string, ${typeOf(schema.values, dialect)}>>`;
     case "union":
       return [...schema.branches]
         .sort((a, b) => Number(a.kind === "null") - Number(b.kind === "null"))
-        .map(typeOf)
+        .map((branch) => typeOf(branch, dialect))
         .join(" | ");
   }
 }
@@ -172,7 +195,8 @@ function constantOf(newest: RecordSchema, versions: readonly Source[]): string {
 };\n`;
 }
 
-function docOf(doc: string | null): string {
+/** A comment with this text above a declaration; nothing for `null`. */
+export function docOf(doc: string | null): string {
   if (doc === null) return "";
   const lines = doc.replaceAll("*/", "*\\/").split("\n");
   if (lines.length === 1 && doc.length < 90) return `/** ${lines.join("")} */\n`;
@@ -194,6 +218,6 @@ function wrap(text: string, width: number): readonly string[] {
   return [...lines, line];
 }
 
-function capitalized(text: string): string {
+export function capitalized(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
