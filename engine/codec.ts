@@ -2,7 +2,7 @@ import type { Topic } from "./topic.ts";
 
 /**
  * Bytes ⇄ values in the Confluent wire format (a zero byte, a schema id as int32, Avro binary). The loops
- * know only this; `avro.ts` implements it over avsc and a schema registry.
+ * know only this; `avro/avro-codec.ts` implements it over avsc and a schema registry.
  */
 export interface Codec {
   /**

@@ -175,7 +175,7 @@ function overview(app: Application, { ports }: Settings, flags: Flags): string {
     ["Addresses", `${relative(process.cwd(), folder.env)}, with passwords, for \`source\``],
     ["Logs", relative(process.cwd(), folder.logs)],
   ];
-  const table = rows.map(([name = "", value = ""]) => `  ${name.padEnd(20)}${value}\n`).join("");
+  const table = rows.map(([name = "", value = ""]) => `  ${name.padEnd(23)}${value}\n`).join("");
   const tries = flags.infraOnly ? "" : `Try:  npm run -s foldlog -- produce --rate 20 --for 10s\n`;
   return `${table}\n${tries}Stop: Ctrl-C\n`;
 }

@@ -177,10 +177,11 @@ describe("what files may hold", () => {
       "ops/stack/postgres.ts": child,
       "ops/stack/process-id.ts": child,
       "ops/stack/registry.ts": child,
-      "ops/verbs/produce.ts": "INIT_CWD: npm changes the folder that a path is relative to",
+      "ops/verbs/given-path.ts": "INIT_CWD: npm changes the folder that a path is relative to",
       "ops/verbs/progress.ts": "TERM: whether a bar can be drawn",
       "ops/verbs/run.ts": "workers read the environment themselves",
       "ops/verbs/settings.ts": "hands it to loadConfig",
+      "ops/verbs/show.ts": "whether an address was set, or is a fallback",
     };
     const readers = shipped.filter((file) => /\bprocess\.env\b/.test(textOf.get(file) ?? ""));
     const own = readers.filter((file) => !file.startsWith("examples/"));

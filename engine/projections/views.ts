@@ -3,7 +3,7 @@ import type { Changes } from "./rows.ts";
 
 /**
  * The port: the little that the projector asks of a database, for one version of one projection.
- * `postgres-views.ts` implements it over Postgres and `testing/memory-views.ts` in memory.
+ * `postgres/postgres-views.ts` implements it over Postgres and `testing/memory-views.ts` in memory.
  */
 
 /** How far a view has come on one partition. It moves in the transaction that changes the view's rows. */

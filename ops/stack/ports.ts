@@ -26,7 +26,9 @@ export async function requireFree(claims: readonly PortClaim[], dir: string): Pr
     const holder = portHolder(port, dir);
     return `port ${port}, for ${owner} (${setting}), is held by ${holder}`;
   });
-  const settings = taken.map(({ port, setting }) => `${setting}=${elsewhere(port)}`).join(" ");
+  // Several workers take theirs from one setting, each its place after it.
+  const moved = new Map(taken.toReversed().map(({ port, setting }) => [setting, elsewhere(port)]));
+  const settings = [...moved].map(([setting, port]) => `${setting}=${port}`).join(" ");
   throw new SetupError(
     taken.length === 1 ? `A port is taken: ${String(lines[0])}.` : "Ports are taken:",
     {

@@ -9,6 +9,7 @@ import { type Expected, parseExpected } from "../audit/expected.ts";
 import { openLogReader } from "../audit/log-reader.ts";
 import { reportLines } from "../audit/report.ts";
 import { codecFor } from "./connect.ts";
+import { givenPath } from "./given-path.ts";
 import { CliError, type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
 import { count, painted, plural, print, printJson } from "./output.ts";
 import { bar, startProgress } from "./progress.ts";
@@ -62,7 +63,7 @@ async function auditAccounts({ json, expected: file }: Options): Promise<ExitCod
 function readExpected(file: string): Expected {
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readFileSync(givenPath(file), "utf8");
   } catch (error) {
     throw wrongUsage(`${file} cannot be read: ${messageOf(error)}`);
   }

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { Conversation } from "../../engine/client/conversation.ts";
 import type { Codec } from "../../engine/codec.ts";
 import type { Reply } from "../../engine/generated.ts";
 import type { Log } from "../../engine/log.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { isAgreed } from "./confirm.ts";
 import { codecFor, withLog } from "./connect.ts";
-import { Conversation } from "../../engine/client/conversation.ts";
 import {
   coordinatesIn,
   type DeadLetter,

@@ -1,9 +1,9 @@
 import { randomInt } from "node:crypto";
-import { createReadStream, existsSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { createReadStream, statSync } from "node:fs";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
 import { isAborted, systemClock } from "../../engine/clock.ts";
+import { type Answered, Conversation } from "../../engine/client/conversation.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { invariant, messageOf } from "../../engine/errors.ts";
 import type { Log } from "../../engine/log.ts";
@@ -16,8 +16,8 @@ import {
   type ReadLine,
 } from "./command-lines.ts";
 import { codecFor, withLog } from "./connect.ts";
-import { type Answered, Conversation } from "../../engine/client/conversation.ts";
 import { durationOption, rateOption, shownDuration, wholeOption } from "./duration.ts";
+import { givenPath } from "./given-path.ts";
 import { type Interrupt, onInterrupt } from "./interrupt.ts";
 import { load, paced, totalOf } from "./load.ts";
 import { type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
@@ -183,7 +183,7 @@ function fileSource(file: string): Source {
 
 function opened(file: string): { readonly stream: Readable; readonly size: number | null } {
   if (file === "-") return { stream: process.stdin, size: null };
-  const path = pathOf(file);
+  const path = givenPath(file);
   try {
     const found = statSync(path);
     if (found.isDirectory()) throw new Error("it is a folder");
@@ -191,12 +191,6 @@ function opened(file: string): { readonly stream: Readable; readonly size: numbe
   } catch (error) {
     throw unreadable(file, error);
   }
-}
-
-/** npm runs its scripts at the root of the repository, wherever the user stands. */
-function pathOf(file: string): string {
-  const stands = process.env["INIT_CWD"];
-  return stands === undefined || existsSync(file) ? file : resolve(stands, file);
 }
 
 function unreadable(file: string, error: unknown): Error {
