@@ -110,6 +110,7 @@ function waitsIn(text: string): readonly string[] {
   const names = [
     ...text.matchAll(/\bwaits\.set\(\s*["`]([^"`]+)["`]/g),
     ...text.matchAll(/\bpatiently\(\s*\w+,\s*["`]([^"`]+)["`]/g),
+    ...text.matchAll(/\bprobe\(\s*["`]([^"`]+)["`]/g),
   ];
   return names.map(([, name = ""]) => `waiting: ${name.replaceAll(/\$\{[^}]*\}/g, "…")}`);
 }
