@@ -11,6 +11,7 @@ import {
   type Named,
   objectOf,
   parameter,
+  pascal,
   refTo,
   text,
   version,
@@ -32,41 +33,59 @@ export function commandPaths({ topics }: AggregateApi): readonly (readonly [stri
           examples: { [record.name]: { value: exampleOf(record) } },
         }),
       },
-      responses: commandResponses,
+      responses: commandResponses(topics.aggregate),
     };
     return [`/commands/${record.name}`, { post }] as const;
   });
 }
 
-const commandResponses: JsonSchema = {
-  200: { description: "Accepted: its events are kept.", content: jsonContent(refTo("Accepted")) },
-  202: {
-    description:
-      "In the log, and not answered in time. It will be handled: ask for the answer later.",
-    headers: {
-      Location: {
-        description: "Where the answer can be asked for.",
-        required: true,
-        schema: { type: "string", format: "uri-reference" },
-      },
-      "Retry-After": { ...retryAfter, required: true },
+function commandResponses(aggregate: string): JsonSchema {
+  const id = "$response.body#/aggregateId";
+  const token = "$response.body#/token";
+  const links = {
+    status: {
+      operationId: "readCommandStatus",
+      parameters: { id: "$response.body#/commandId", aggregate, aggregateId: id },
     },
-    content: jsonContent(refTo("Pending")),
+    state: { operationId: `read${pascal(aggregate)}State`, parameters: { id, token } },
+    events: { operationId: `read${pascal(aggregate)}Events`, parameters: { id, token } },
+  };
+  const { status } = links;
+  const accepted = { description: "Accepted: its events are kept.", links };
+  return {
+    200: { ...accepted, content: jsonContent(refTo("Accepted")) },
+    202: { ...pendingResponse, links: { status } },
+    ...commandRefusals,
+  };
+}
+
+const pendingResponse: JsonSchema = {
+  description:
+    "In the log, and not answered in time. It will be handled: ask for the answer later.",
+  headers: {
+    Location: {
+      description: "Where the answer can be asked for.",
+      required: true,
+      schema: { type: "string", format: "uri-reference" },
+    },
+    "Retry-After": { ...retryAfter, required: true },
   },
-  ...refusals(
-    ...commonRefusals,
-    "COMMAND_FAILED",
-    "REJECTED",
-    "EXPIRED",
-    "VERSION_CONFLICT",
-    "TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "COMMAND_ID_REUSED",
-    "TOO_MANY_IN_FLIGHT",
-    "NOT_READY",
-    "NOT_ACKNOWLEDGED",
-  ),
+  content: jsonContent(refTo("Pending")),
 };
+
+const commandRefusals = refusals(
+  ...commonRefusals,
+  "COMMAND_FAILED",
+  "REJECTED",
+  "EXPIRED",
+  "VERSION_CONFLICT",
+  "TOO_LARGE",
+  "UNSUPPORTED_MEDIA_TYPE",
+  "COMMAND_ID_REUSED",
+  "TOO_MANY_IN_FLIGHT",
+  "NOT_READY",
+  "NOT_ACKNOWLEDGED",
+);
 
 export function statusPath({ aggregates }: Api): JsonSchema {
   const names = aggregates.map(({ topics }) => topics.aggregate);
