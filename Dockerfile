@@ -8,7 +8,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --omit=optional --loglevel=error
 COPY . .
 RUN npm run build \
- && find dist \( -name '*.d.ts' -o -name '*.map' \) -delete
+ && find dist -name '*.d.ts' -delete
 
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app
@@ -25,7 +25,6 @@ RUN install -d -o node -g node /var/lib/foldlog/state /var/lib/foldlog/schema-id
 WORKDIR /app
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY engine/postgres/migrations dist/engine/postgres/migrations
 COPY package.json ./
 USER node
 EXPOSE 9464
