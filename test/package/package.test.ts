@@ -122,13 +122,13 @@ test("the types hold in a strict program, those of the library checked too", asy
     allowImportingTsExtensions: true,
     noEmit: true,
   };
-  writeFileSync(join(counter, "tsconfig.json"), JSON.stringify({ compilerOptions: options }));
+  // The types of pg are count.ts's own affair: the library must not ask for them.
+  const program = { compilerOptions: options, exclude: ["count.ts"] };
+  writeFileSync(join(counter, "tsconfig.json"), JSON.stringify(program));
   const types = join(counter, "node_modules", "@types");
-  for (const name of ["node", "pg"]) {
-    rmSync(join(types, name), { recursive: true, force: true });
-    mkdirSync(types, { recursive: true });
-    symlinkSync(join(root, "node_modules", "@types", name), join(types, name));
-  }
+  rmSync(join(types, "node"), { recursive: true, force: true });
+  mkdirSync(types, { recursive: true });
+  symlinkSync(join(root, "node_modules", "@types", "node"), join(types, "node"));
   const compiler = require.resolve("typescript/bin/tsc");
   expect(await run(`node ${compiler} -p .`)).toBe("");
 }, 120_000);
