@@ -15,6 +15,9 @@ export interface Run {
   readonly isLeftWaiting: boolean;
 }
 
+const late =
+  "is it up, and is the network between? npm run -s foldlog -- status asks with more patience";
+
 /** Runs all of them; `onDone` is told the checks that still go on, each time that one has ended. */
 export async function runChecks(
   checks: readonly Check[],
@@ -29,7 +32,7 @@ export async function runChecks(
       isLeftWaiting ||= found === null;
       left.delete(check.id);
       onDone([...left]);
-      return found ?? [unknown(check.id, `no answer within ${deadlineMs / 1000} s`)];
+      return found ?? [unknown(check.id, `no answer within ${deadlineMs / 1000} s`, late)];
     }),
   );
   return { findings: findings.flat(), isLeftWaiting };
