@@ -50,8 +50,6 @@ export type Deadline = Required<Pick<CallOptions, "withinMs">> & {
 };
 
 const withinFallbackMs = 30_000;
-/** The longest that a server is asked to wait: a connection that says nothing for longer is cut by some proxies. */
-const mostWaitMs = 10_000;
 /** On top of what the server waits. */
 const answerTimeoutMs = 10_000;
 const lastAnswerMs = 2_000;
@@ -116,7 +114,7 @@ async function tryOnce(
   { at, signal }: Deadline,
 ): Promise<Tried> {
   const leftMs = Math.max(0, at - clock.now());
-  const waitMs = Math.floor(Math.min(mostWaitMs, leftMs));
+  const waitMs = Math.floor(Math.min(transport.waitAtMostMs, leftMs));
   const timeoutMs = Math.min(waitMs + answerTimeoutMs, leftMs + lastAnswerMs);
   const cut = new AbortController();
   const cutOff = () => {

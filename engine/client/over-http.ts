@@ -6,6 +6,9 @@ export interface HttpOptions {
   readonly fetch?: (url: string, init: RequestInit) => Promise<Response>;
 }
 
+/** A connection that says nothing for longer is cut by some proxies. */
+const waitAtMostMs = 10_000;
+
 /**
  * To a gateway at this address, by `fetch` alone: in a browser, in Node 20 and later, and wherever else there is
  * one. A path in the address is kept, for a gateway behind a proxy: `https://example.org/bank`.
@@ -16,6 +19,7 @@ export function overHttp(address: string | URL, options: HttpOptions = {}): Tran
   const send = options.fetch ?? ((url, init) => fetch(url, init));
   return {
     to: base,
+    waitAtMostMs,
     async exchange({ method, path, headers, body }, signal) {
       const response = await send(`${base}${path}`, {
         method,

@@ -19,6 +19,8 @@ export interface TransportResponse {
 export interface Transport {
   /** For messages: where this leads to. */
   readonly to: string;
+  /** How long one exchange may wait for what is asked for, in milliseconds. */
+  readonly waitAtMostMs: number;
   /** Rejects, with whatever it likes, where no whole answer came: the request may have been handled. */
   exchange(request: TransportRequest, signal: AbortSignal): Promise<TransportResponse>;
   /** Lets go of all that this holds. Calls under way fail. */
