@@ -80,11 +80,12 @@ describe("the memory of folds", () => {
     expect(memory.upTo(["card", "a"], 9_000)).toBeNull();
   });
 
-  test("does not go back", () => {
+  test("gives the latest of several, and an earlier one for an earlier state", () => {
     const memory = foldMemory();
-    memory.keep(["account", "a"], fold(700));
-    memory.keep(["account", "a"], fold(600));
-    expect(memory.upTo(["account", "a"], 700)).toEqual(fold(700));
+    for (const version of [700, 9_000, 2_000]) memory.keep(["account", "a"], fold(version));
+    expect(memory.upTo(["account", "a"], 10_000)).toEqual(fold(9_000));
+    expect(memory.upTo(["account", "a"], 8_999)).toEqual(fold(2_000));
+    expect(memory.upTo(["account", "a"], 1_999)).toEqual(fold(700));
   });
 
   test("is bounded: what was used longest ago goes first", () => {

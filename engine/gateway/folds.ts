@@ -42,35 +42,36 @@ const longWay = 500;
 const mostFolds = 64;
 
 /**
- * The states of the aggregates of many events that were read last: a later read goes on from there, and so does
- * one after a read that ran out of time. What an event says never changes, so a state is right for ever.
+ * States of aggregates of many events, those used last: a later read goes on from there, and so does one after a
+ * read that ran out of time. What an event says never changes, so a state is right for ever.
  */
 export interface FoldMemory {
-  /** The state that was kept of this aggregate, unless it is after `version`. */
+  /** The latest state that was kept of this aggregate, among those not after `version`. */
   upTo(key: readonly string[], version: number): Fold | null;
   keep(key: readonly string[], fold: Fold): void;
 }
 
 export function foldMemory(): FoldMemory {
-  const folds = new Map<string, Fold>(); // The one used last is last.
+  /** The one used last is last. */
+  let folds: readonly { readonly id: string; readonly fold: Fold }[] = [];
   const use = (id: string, fold: Fold) => {
-    folds.delete(id);
-    folds.set(id, fold);
+    const others = folds.filter((it) => it.id !== id || it.fold.version !== fold.version);
+    folds = [...others, { id, fold }].slice(-mostFolds);
   };
   return {
     upTo(key, version) {
       const id = JSON.stringify(key);
-      const fold = folds.get(id);
-      if (fold === undefined || fold.version > version) return null;
-      use(id, fold);
-      return fold;
+      const nearest = folds
+        .filter((it) => it.id === id && it.fold.version <= version)
+        .reduce<Fold | null>(
+          (best, { fold }) => (best === null || fold.version > best.version ? fold : best),
+          null,
+        );
+      if (nearest !== null) use(id, nearest);
+      return nearest;
     },
     keep(key, fold) {
-      const id = JSON.stringify(key);
-      if ((folds.get(id)?.version ?? 0) > fold.version) return;
-      use(id, fold);
-      const [oldest] = folds.keys();
-      if (folds.size > mostFolds && oldest !== undefined) folds.delete(oldest);
+      use(JSON.stringify(key), fold);
     },
   };
 }
