@@ -100,8 +100,8 @@ table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 td { padding: .4rem .75rem .4rem 0; border-top: 1px solid var(--line); vertical-align: top; }
 td:first-child { width: 34%; overflow-wrap: anywhere; }
 td:nth-child(2) { width: 24%; color: var(--quiet); }
-.answers td:first-child { width: 3.5rem; font-weight: 600; }
-.answers td:nth-child(2) { width: auto; color: inherit; }
+.answers > tbody > tr > td:first-child { width: 3.5rem; font-weight: 600; }
+.answers > tbody > tr > td:nth-child(2) { width: auto; color: inherit; }
 details { margin: .35rem 0; }
 summary { cursor: pointer; color: var(--link); font-size: .9rem; }
 ul.plain { list-style: none; margin: 0; padding: 0; }
