@@ -1,4 +1,4 @@
-import { FatalError, TransientError } from "../../engine/errors.ts";
+import { messageOf, TransientError } from "../../engine/errors.ts";
 import type { TopicPartition } from "../../engine/log.ts";
 import { type Address, type Api, Connection, type KafkaSettings } from "../audit/connection.ts";
 import { type Answer, array, int32, int8, string, struct } from "../audit/wire.ts";
@@ -36,30 +36,27 @@ export async function askCluster(
 ): Promise<ClusterFacts> {
   const openings = kafka.brokers.map((it) => Connection.open(addressOf(it), kafka));
   try {
-    const connection = await firstOf(openings, kafka.brokers);
+    const connection = await Promise.any(openings);
     const apis = await connection.ask(apiVersions, Buffer.alloc(0), readApis);
     const body = struct(array(topics.map(string)), int8(0)); // Create none.
     const described = await connection.ask(metadata, body, readMetadata);
     return { apis, ...described };
+  } catch (error) {
+    throw unanswered(error, kafka.brokers);
   } finally {
     for (const opening of openings) void closed(opening);
   }
 }
 
-async function firstOf(
-  openings: readonly Promise<Connection>[],
-  brokers: readonly string[],
-): Promise<Connection> {
-  try {
-    return await Promise.any(openings);
-  } catch (error) {
-    const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
-    const refusal = errors.find((it) => it instanceof FatalError);
-    if (refusal !== undefined) throw refusal;
-    const why = errors.map((it) => (it as Error).message).join("; ");
-    const what = `no Kafka broker answers at ${brokers.join(", ")}: ${why}`;
-    throw new TransientError(what, { cause: error });
-  }
+/** A broker that refuses tells more than those that are away. */
+function unanswered(error: unknown, brokers: readonly string[]): unknown {
+  const errors = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
+  const refusal = errors.find((it) => !(it instanceof TransientError));
+  if (refusal !== undefined) return refusal;
+  const why = errors.map(messageOf).join("; ");
+  return new TransientError(`no Kafka broker answers at ${brokers.join(", ")}: ${why}`, {
+    cause: error,
+  });
 }
 
 /** However late it was opened. */

@@ -46,7 +46,7 @@ export function orGood(troubles: readonly Finding[], whole: Finding): readonly F
 }
 
 export const mends = {
-  start: "npm start   (where all runs on this machine)",
+  start: "npm start, where all runs on this machine; else bring it up, or correct its address",
   install: "npm ci",
   topics: "npm run -s foldlog -- topics apply",
   schemas: "npm run -s foldlog -- schemas register",

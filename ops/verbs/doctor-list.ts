@@ -137,7 +137,7 @@ function registryChecks({ registry, ...rest }: Config, deadlineMs: number): read
       topics: catalog,
       idsFile: registry.idsFile,
     };
-    return askSchemas(asked, AbortSignal.timeout(deadlineMs));
+    return askSchemas(asked, AbortSignal.timeout(deadlineMs - 500));
   });
   const ofSchemas = (id: string, judge: (facts: SchemaFacts) => readonly Finding[]) =>
     check(id, async () => ifTold(id, await tell(schemas), judge));

@@ -22,7 +22,7 @@ export function healthFindings(health: readonly Health[]): readonly Finding[] {
       wrong(`${id}/${new URL(url, "http://unknown").host}${i === 0 ? "" : `/${i + 1}`}`, {
         found: problem,
         why: "what that process runs does not go on",
-        mend: `ops/README.md, "Workers that are not ready"; where it is not up: ${mends.start}`,
+        mend: `ops/README.md, "Workers that are not ready"; where it is not up, ${mends.start}`,
       }),
     ),
   );
@@ -65,7 +65,7 @@ export function gatewayFindings(gateway: GatewayFacts | null): readonly Finding[
   if (status === null) {
     const found = `${url} does not answer: ${said}`;
     const why = "no command is taken over HTTP, and no view is read";
-    const mend = `npm run -s foldlog -- run gateway, or ${mends.start}`;
+    const mend = "npm run -s foldlog -- run gateway";
     return [wrong(id, { found, why, mend })];
   }
   if (status !== 200) {
