@@ -135,12 +135,27 @@ async function find(
   const ofRecord = await session.query(ofRecordSql, [...keys, ...place]);
   if (ofRecord.rows.length > 0) return answered(ofRecord.rows);
   // An earlier sending's answer is not this one's: it may turn out to be another command of the same id.
-  if (rows.some((row) => row["partition"] === partition && answersUpTo(row) >= offset)) {
-    return answered(rows);
+  const handled = handledIn(rows, partition, offset);
+  if (handled.length > 0) {
+    // A final answer of the same aggregate counts, from whatever partition it comes.
+    return answered(rows.filter((row) => handled.some((it) => isOfSameAggregate(it, row))));
   }
-  const handled = [view.name, view.version, topics.replies.name, partition, offset];
-  const { rows: come } = await session.query(handledSql, handled);
+  const here = [view.name, view.version, topics.replies.name, partition, offset];
+  const { rows: come } = await session.query(handledSql, here);
   return { kind: come[0]?.["handled"] === true ? "absent" : "pending" };
+}
+
+/** The rows that answer the sending: the one that names it, else those that have been answered since. */
+function handledIn(rows: readonly SqlRow[], partition: number, offset: bigint): readonly SqlRow[] {
+  const since = rows.filter((row) => row["partition"] === partition && answersUpTo(row) >= offset);
+  const named = since.filter(
+    (row) => row["command_offset"] === offset || row["failed_offset"] === offset,
+  );
+  return named.length > 0 ? named : since;
+}
+
+function isOfSameAggregate(a: SqlRow, b: SqlRow): boolean {
+  return a["aggregate"] === b["aggregate"] && a["aggregate_id"] === b["aggregate_id"];
 }
 
 /** The greatest offset of a sending that this row answers. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { OutRecord } from "../../engine/log.ts";
 import { partitionOf } from "../../engine/message.ts";
+import { poisons } from "../poisons.ts";
 import { openServedBank, type ServedBank } from "./served-bank.ts";
 
 let bank: ServedBank;
@@ -149,6 +150,16 @@ describe("the address of an answer 202", () => {
       outcome: "failed",
       reason: "BAD_WIRE_FORMAT",
     });
+  });
+
+  test("of every kind of record that can never be processed says why, and no view stops", async () => {
+    for (const { what, code, commandId, record } of poisons) {
+      const sent = record(bank);
+      const [offset = 0n] = await bank.send(sent);
+      const where = `?aggregate=account&at=${sent.partition}-${offset}`;
+      const found = await statusOf(commandId ?? "unknown", where);
+      expect(found, what).toMatchObject({ outcome: "failed", reason: code });
+    }
   });
 
   test("of another command, handled long since, finds nothing", async () => {
