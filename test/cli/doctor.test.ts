@@ -30,12 +30,7 @@ beforeAll(async () => {
     FOLDLOG_API_URL: `http://127.0.0.1:${api}`,
     FOLDLOG_STATE_DIR: `${bank.dir}/state`,
   };
-  const password = new URL(bank.stack.databaseUrl("foldlog_reader")).password;
-  await succeed(["topics", "apply", "--yes"]);
-  await succeed(["schemas", "register"]);
-  await succeed(["migrate"], { FOLDLOG_ROLE_PASSWORD_FOLDLOG_READER: password });
-  workers = startWorkers();
-}, 180_000);
+}, 120_000);
 afterAll(async () => {
   await bank.close();
 }, 60_000);
@@ -109,7 +104,29 @@ async function asSuperuser(sql: string): Promise<void> {
   }
 }
 
+test("names all that is missing on an empty stack, each with the verb that makes it", async () => {
+  const { code, bad } = await everythingTold();
+  const verbOf = (check: string) => {
+    const mends = bad.filter(({ id }) => id.split("/")[0] === check).map(({ mend }) => mend ?? "");
+    return [...new Set(mends.map((mend) => /foldlog -- (\w+ ?\w+|\w+)$/.exec(mend)?.[1]))];
+  };
+  expect(verbOf("topics")).toEqual(["topics apply"]);
+  expect(verbOf("schemas")).toEqual(["schemas register"]);
+  for (const check of ["migrations", "roles", "views", "reader"]) {
+    expect(verbOf(check), check).toEqual(["migrate"]);
+  }
+  expect(code).toBe(1);
+});
+
 describe("on a bank that runs", () => {
+  beforeAll(async () => {
+    const password = new URL(bank.stack.databaseUrl("foldlog_reader")).password;
+    await succeed(["topics", "apply", "--yes"]);
+    await succeed(["schemas", "register"]);
+    await succeed(["migrate"], { FOLDLOG_ROLE_PASSWORD_FOLDLOG_READER: password });
+    workers = startWorkers();
+  }, 60_000);
+
   test("finds nothing wrong once its workers are ready", { timeout: 90_000 }, async () => {
     const found = await until(
       "doctor to find all good",
