@@ -3,6 +3,7 @@ import { until } from "../until.ts";
 import { deadLetterTests } from "./dead-letters.ts";
 import { mistakeTests } from "./mistakes.ts";
 import { jsonLines, openOwnBank, type OwnBank, type Running } from "./own-bank.ts";
+import { operationsTests } from "./operations.ts";
 import { produceTests } from "./produce.ts";
 import { viewTests } from "./views.ts";
 
@@ -139,6 +140,9 @@ describe("with its workers", () => {
     expect(stdout).toMatch(/^account +1 +12 of 12 +0 +0 +0/m);
   });
 
+  describe("the commands of docs/operations.md", () => {
+    operationsTests(theBank);
+  });
   describe("produce", () => {
     produceTests(theBank);
   });
