@@ -64,7 +64,7 @@ describe.skipIf(inject("whyNoContainers") !== null)("docker compose", () => {
     const produce = start(["run", "--rm", "-T", "foldlog", "produce", "-", "--timeout", "5m"]);
     produce.child.stdin?.write(`${commands.slice(0, half).join("\n")}\n`);
     await until("the worker to answer", async () => (await answered()) > 0, {
-      deadlineMs: minutes,
+      deadlineMs: 3 * minutes,
     });
     expect((await compose(["kill", "account"])).code).toBe(0);
     produce.child.stdin?.end(`${commands.slice(half).join("\n")}\n`);
