@@ -304,7 +304,7 @@ describe("a command by HTTP", () => {
       accountId: "ada",
       owner: "Ada",
     });
-    const waiting = Array.from({ length: apiLimits.inFlight }, () =>
+    const waiting = Array.from({ length: apiLimits.inFlight }, async () =>
       submitter?.submit(record, 60_000, stopping.signal),
     );
     const { statusCode, json, headers } = await open("one-more");
@@ -364,6 +364,13 @@ describe("bad input by HTTP", () => {
       { body: { ...good, accountId: tooLong } },
       400,
       ["body accountId"],
+    ],
+    [
+      "a command id that is no text",
+      "DepositFunds",
+      { body: { ...good, commandId: 5 } },
+      400,
+      ["body commandId"],
     ],
     [
       "an empty command id",

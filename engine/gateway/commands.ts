@@ -103,7 +103,12 @@ function commandIdOf(
   if (inHeader !== null && !isValidId(inHeader)) {
     problems.push({ field: "header Idempotency-Key", message: idRule });
   }
-  if (typeof inBody !== "string") return inHeader; // Another type is refused by its schema.
+  if (typeof inBody !== "string") {
+    if (inBody !== undefined) {
+      problems.push({ field: "body commandId", message: "expected text" });
+    }
+    return inHeader;
+  }
   if (!isValidId(inBody)) problems.push({ field: "body commandId", message: idRule });
   if (inHeader !== null && inHeader !== inBody) {
     const message = "differs from commandId in the body; give one of them, or the same twice";

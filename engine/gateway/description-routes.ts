@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import type { Database } from "../postgres/postgres.ts";
 import type { Api } from "./api.ts";
 import { openApi } from "./openapi.ts";
+import { pagePolicy } from "./page-html.ts";
 import { problemOfSlug, problemPage, referencePage } from "./pages.ts";
 import { Problem } from "./problem.ts";
 import { queryOf } from "./server.ts";
@@ -14,10 +15,6 @@ export interface Description {
   readonly catalog: ViewCatalog;
   readonly database: Database;
 }
-
-/** The pages need their own styles and nothing else, so nothing else is let in. */
-const pagePolicy =
-  "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 export function descriptionRoutes(app: FastifyInstance, of: Description): void {
   app.get("/openapi.json", async (request) => {

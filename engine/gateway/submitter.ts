@@ -31,6 +31,7 @@ export interface Submitter {
 interface Pending {
   readonly record: OutRecord;
   acknowledgedAt: bigint | null;
+  readonly acknowledged: () => void;
   answer: (reply: Reply) => void;
 }
 
@@ -48,6 +49,7 @@ export async function openSubmitter(options: SubmitterOptions): Promise<Submitte
     silenceMs: null,
     onAcknowledged: (pending, offset) => {
       pending.acknowledgedAt = offset;
+      pending.acknowledged();
     },
     onAnswer: ({ outgoing, reply }) => {
       outgoing.answer(reply);
@@ -66,20 +68,32 @@ export async function openSubmitter(options: SubmitterOptions): Promise<Submitte
   };
 }
 
+/** However short a client waits for its answer, so long it waits to know whether the broker has its command. */
+const acknowledgedWithinMs = 2_000;
+
 async function submit(
   { conversation, clock }: { readonly conversation: Conversation<Pending>; readonly clock: Clock },
   record: OutRecord,
   waitMs: number,
   signal: AbortSignal,
 ): Promise<Submitted> {
-  const answered = Promise.withResolvers<Reply | null>();
-  const pending: Pending = { record, acknowledgedAt: null, answer: answered.resolve };
-  const ticket = conversation.send(pending);
+  const answered = Promise.withResolvers<Reply>();
+  const taken = Promise.withResolvers<null>();
   const done = new AbortController();
-  void clock.sleep(waitMs, signal, conversation.signal, done.signal).then(() => {
-    answered.resolve(null);
-  });
-  const reply = await answered.promise;
+  const atMost = async (ms: number) => {
+    await clock.sleep(ms, signal, conversation.signal, done.signal);
+    return null;
+  };
+  const acknowledged = () => {
+    taken.resolve(null);
+  };
+  const pending: Pending = {
+    ...{ record, acknowledgedAt: null, acknowledged },
+    answer: answered.resolve,
+  };
+  const ticket = conversation.send(pending);
+  let reply = await Promise.race([answered.promise, atMost(waitMs)]);
+  reply ??= await Promise.race([answered.promise, taken.promise, atMost(acknowledgedWithinMs)]);
   done.abort();
   if (reply !== null) return { kind: "answered", reply };
   const known = conversation.forget(ticket);

@@ -42,7 +42,7 @@ test("a command that no worker handles is pending, and is answered once there is
   const fields = { commandId: "open-ada", accountId: "ada", owner: "Ada" };
   // The same id until the broker has it: how a client does it, too.
   const { body } = await until("the broker to take it", async () => {
-    const answer = await post("OpenAccount", fields, "?waitMs=500");
+    const answer = await post("OpenAccount", fields, "?waitMs=0");
     return answer.status === 503 ? null : answer;
   });
   expect(body["outcome"]).toBe("pending");
