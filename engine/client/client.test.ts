@@ -92,7 +92,9 @@ describe.each(["HTTP", "Kafka"] as const)("a command by the client over %s", (ov
     const { transport } = opened;
     const hasty: Transport = {
       ...transport,
-      waitAtMostMs: 20,
+      get waitAtMostMs() {
+        return isAway ? 20 : 5_000;
+      },
       exchange: async (request, signal) => {
         const response = await transport.exchange(request, signal);
         exchanges += 1;

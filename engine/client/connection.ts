@@ -124,7 +124,7 @@ async function tryOnce(
   signal?.addEventListener("abort", cutOff);
   const over = new AbortController();
   void clock.sleep(timeoutMs, over.signal).then(() => {
-    cut.abort(new Error(`no answer within ${timeoutMs} ms`));
+    if (!over.signal.aborted) cut.abort(new Error(`no answer within ${timeoutMs} ms`));
   });
   const { method, headers = {}, body = null } = asked;
   const path = pathOf(asked, waitMs);
