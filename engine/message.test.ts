@@ -86,6 +86,7 @@ describe("An id", () => {
     ["of more than 255 bytes", "x".repeat(256)],
     ["of fewer characters, but more than 255 bytes", "é".repeat(128)],
     ["with half a surrogate pair", "a\ud800b"],
+    ["with U+0000, which Postgres cannot store", "a\0b"],
   ])("may not be one %s", (_, id) => {
     expect(isValidId(id)).toBe(false);
   });

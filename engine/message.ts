@@ -37,9 +37,13 @@ export const propagatedHeaders: readonly string[] = [
 
 export const maxIdBytes = 255;
 
-/** Aggregate and command ids: well-formed Unicode of 1 to 255 bytes. `__proto__` and newlines are legal. */
+/**
+ * Aggregate and command ids: well-formed Unicode of 1 to 255 bytes. `__proto__` and newlines are legal; U+0000 is
+ * not, for no view in Postgres could hold it.
+ */
 export function isValidId(id: string): boolean {
   if (id.length === 0 || id.length > maxIdBytes || !id.isWellFormed()) return false;
+  if (id.includes("\0")) return false;
   return Buffer.byteLength(id, "utf8") <= maxIdBytes;
 }
 

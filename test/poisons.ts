@@ -41,6 +41,14 @@ const withAmount = (amount: bigint) => (bank: Bank) =>
     Buffer.concat([avro.subarray(0, -2), varint(amount), avro.subarray(-1)]),
   );
 
+/** The record with U+0000 for U+0001 in this text: our own codec writes none, others do. */
+function withNullIn(record: OutRecord, text: string): OutRecord {
+  const value = Buffer.from(record.value ?? []);
+  value[value.indexOf(text) + text.indexOf("\u0001")] = 0;
+  const key = typeof record.key === "string" ? record.key.replace("\u0001", "\0") : record.key;
+  return { ...record, key, value };
+}
+
 const valueOf = (value: Buffer | null) => (bank: Bank) => ({ ...deposit(bank), value });
 
 export const poisons: readonly Poison[] = [
@@ -175,6 +183,22 @@ export const poisons: readonly Poison[] = [
     code: "INVALID_COMMAND_ID",
     commandId: null,
     record: (bank) => deposit(bank, { commandId: "x".repeat(10_000) }),
+  },
+  {
+    what: "an account id with U+0000",
+    code: "INVALID_AGGREGATE_ID",
+    commandId: null,
+    record: (bank) => withNullIn(deposit(bank, { accountId: "nu\u0001l" }), "nu\u0001l"),
+  },
+  {
+    what: "a text with U+0000, which no view could hold",
+    code: "INVALID_EVENT",
+    commandId: "id",
+    record: (bank) => {
+      const owner = "A\u0001a";
+      const opening = { commandId: "id", accountId: "e", owner };
+      return withNullIn(commandRecord(bank, "OpenAccount", opening), owner);
+    },
   },
   {
     what: "a command put on the wrong partition",

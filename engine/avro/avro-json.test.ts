@@ -57,7 +57,7 @@ test("fills what is missing with the schema's defaults", () => {
 test("takes every field in its JSON form, bytes as base64", () => {
   const json = {
     ...least,
-    reference: "\0\n🏦",
+    reference: "\u0001\n🏦",
     size: "large",
     lines: [{ article: "a" }, { article: "b", pieces: -3 }],
     weights: { x: 0.5 },

@@ -148,9 +148,12 @@ export function misfitOf(schema: AvroSchema, value: unknown): Misfit | null {
 
 function textMisfit(value: unknown): Misfit | null {
   if (typeof value !== "string") return misfit("a string", value);
-  return value.isWellFormed()
-    ? null
-    : { path: "", message: "a string with a lone surrogate is not Unicode" };
+  if (!value.isWellFormed()) {
+    return { path: "", message: "a string with a lone surrogate is not Unicode" };
+  }
+  return value.includes("\0")
+    ? { path: "", message: "a string that holds U+0000 cannot be kept by Postgres" }
+    : null;
 }
 
 function enumMisfit(schema: EnumSchema, value: unknown): Misfit | null {

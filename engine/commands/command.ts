@@ -78,7 +78,7 @@ export function commandReader(
     const { type, data } = decoded;
     const id = data["commandId"];
     if (typeof id !== "string" || !isValidId(id)) {
-      const text = "The command id is not 1 to 255 bytes of well-formed Unicode.";
+      const text = "The command id is not 1 to 255 bytes of well-formed Unicode without U+0000.";
       return poison("INVALID_COMMAND_ID", text, { aggregateId: key, type });
     }
     const known = { commandId: id, aggregateId: key, type };

@@ -66,10 +66,6 @@ export function checkId(field: string, id: string): void {
     const message = `an id is 1 to ${maxIdBytes} bytes of UTF-8, each percent-encoded where it means something in an address`;
     throw invalidRequest([{ field, message }]);
   }
-  if (id.includes("\0")) {
-    const message = "the index, which is kept in Postgres, has no id that holds U+0000";
-    throw invalidRequest([{ field, message }]);
-  }
 }
 
 type Query<N extends string> = Partial<Record<N, string>>;

@@ -124,9 +124,9 @@ function checkAggregateId(
 ): void {
   const name = `${topics.aggregate}Id`;
   const id = Object.hasOwn(body, name) ? body[name] : undefined;
-  if (typeof id === "string" && !isValidId(id)) {
-    problems.push({ field: `body ${name}`, message: idRule });
-  }
+  const field = `body ${name}`;
+  if (typeof id !== "string" || isValidId(id)) return;
+  if (!problems.some((it) => it.field === field)) problems.push({ field, message: idRule });
 }
 
 const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;

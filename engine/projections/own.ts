@@ -14,7 +14,10 @@ export function aggregateNames(
   return names;
 }
 
-/** Whether Postgres can hold the text: U+0000 is legal in an id, and the only character that it cannot. */
+/**
+ * Whether Postgres can hold the text. Ids of ours always can; a reply may quote one that was refused for holding
+ * U+0000, the only character that it cannot.
+ */
 export function isStorable(text: string): boolean {
   return !text.includes("\0");
 }
