@@ -69,6 +69,7 @@ describe(`a call that gets no answer that counts (SEED=${seed})`, () => {
     ["a cut connection", cut],
     ["429", problem(429, "TOO_MANY_IN_FLIGHT")],
     ["503", problem(503, "NOT_ACKNOWLEDGED")],
+    ["a view that is behind", problem(409, "BEHIND")],
     ["502 of a proxy, in its own words", { status: 502, text: "<html>Bad gateway</html>" }],
   ])("is made again after %s, with the same bytes, until it is answered", async (_, said) => {
     const script = scripted((__, turn) => (turn < 4 ? said : accepted));

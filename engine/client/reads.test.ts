@@ -118,6 +118,20 @@ describe("a client reads its own writes", () => {
     expect(asked).toEqual(["/aggregates/account/a-0", "/aggregates/account/a-1 with a-1.2"]);
   });
 
+  test("by the newest token, though the answer to an older command comes last", async () => {
+    const { bank, asked } = bankWith((url) => {
+      if (!url.pathname.startsWith("/commands")) return null;
+      const version = url.pathname.endsWith("OpenAccount") ? 1 : 2;
+      const about = { aggregateId: "ada", commandId: "c", version, token: `ada.${version}` };
+      return Response.json({ outcome: "accepted", duplicate: version === 1, ...about });
+    });
+    const fields = { accountId: "ada", commandId: "c" };
+    await bank.account.closeAccount(fields);
+    await bank.account.openAccount({ ...fields, owner: "Ada" });
+    await bank.account.state("ada");
+    expect(asked).toEqual(["/aggregates/account/ada with ada.2"]);
+  });
+
   test("and forgets a token that the server does not know, so that the next read is answered", async () => {
     let isOther = true;
     const { bank, asked, write } = bankWith((url) => {
