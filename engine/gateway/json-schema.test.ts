@@ -62,7 +62,11 @@ test("what a schema says of a field is what its author wrote, with the unit of i
   expect(propertyOf(schema, "amountCents")["description"]).toBe("Minor units.");
   expect(propertyOf(schema, "at")["description"]).toBe("When. Milliseconds since the epoch.");
   expect(propertyOf(schema, "size")["description"]).toBe("How big.");
-  expect(propertyOf(schema, "note")).toStrictEqual({ type: ["string", "null"], default: null });
+  expect(propertyOf(schema, "note")).toStrictEqual({
+    type: ["string", "null"],
+    pattern: "^[^\\u0000]*$",
+    default: null,
+  });
 });
 
 test("an id is neither empty nor longer than 255, and says that its bytes count", () => {

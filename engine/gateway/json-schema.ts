@@ -132,7 +132,7 @@ const plain = {
     exclusiveMaximum: 2 ** 128 - 2 ** 103,
   },
   double: { type: "number", format: "double" },
-  string: { type: "string" },
+  string: { type: "string", pattern: "^[^\\u0000]*$" }, // Postgres holds no U+0000, so no text may.
 } as const satisfies Record<string, JsonSchema>;
 
 function inPlace(schema: AvroSchema, making: Making): JsonSchema {
