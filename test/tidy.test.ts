@@ -164,6 +164,7 @@ describe("what files may hold", () => {
   test("the environment is read where settings are read, and elsewhere for a reason", () => {
     const child = "a child process gets it";
     const reasons: Readonly<Record<string, string>> = {
+      "bench/http.ts": "FOLDLOG_API_URL is where to send",
       "engine/process.ts": "hands it to loadConfig",
       "engine/run-workers.ts": "prints the settings in force",
       "ops/boot.mjs": "runs before anything is installed",

@@ -122,9 +122,12 @@ test("the types hold in a strict program, those of the library checked too", asy
     allowImportingTsExtensions: true,
     noEmit: true,
   };
+  for (const name of ["in-memory.ts", "client.ts"]) {
+    writeFileSync(join(counter, name), program(name).text);
+  }
   // The types of pg are count.ts's own affair: the library must not ask for them.
-  const program = { compilerOptions: options, exclude: ["count.ts"] };
-  writeFileSync(join(counter, "tsconfig.json"), JSON.stringify(program));
+  const project = { compilerOptions: options, exclude: ["count.ts"] };
+  writeFileSync(join(counter, "tsconfig.json"), JSON.stringify(project));
   const types = join(counter, "node_modules", "@types");
   rmSync(join(types, "node"), { recursive: true, force: true });
   mkdirSync(types, { recursive: true });
@@ -136,6 +139,25 @@ test("the types hold in a strict program, those of the library checked too", asy
 test("the example's own tests pass there, without a broker", async () => {
   const output = await run(step("test"));
   expect(output).toMatch(/pass 5\n[^]*fail 0\n/);
+});
+
+/** A program of `docs/library.md` by its name, and what it prints there. */
+function program(name: string): { readonly text: string; readonly prints: string } {
+  const page = readFileSync(join(root, "docs", "library.md"), "utf8");
+  const block = "\\s*```ts\\n([^]*?)```\\s*```text\\n([^]*?)```";
+  const [, text, prints] = new RegExp(`<!-- run as ${name} -->${block}`).exec(page) ?? [];
+  if (text === undefined || prints === undefined) throw new Error(`docs/library.md has no ${name}`);
+  return { text, prints };
+}
+
+async function expectToPrint(name: string, settings = ""): Promise<void> {
+  const { text, prints } = program(name);
+  writeFileSync(join(counter, name), text);
+  expect(await run(`${settings}\nnode ${name}`)).toBe(prints);
+}
+
+test("docs/library.md runs the application in memory, and it prints what the page says", async () => {
+  await expectToPrint("in-memory.ts");
 });
 
 test("the example prepares what it needs, answers a command and shows the row", async () => {
@@ -162,6 +184,8 @@ test("the example prepares what it needs, answers a command and shows the row", 
   const settings = ". ../foldlog/.foldlog/env";
   expect(await run(`${settings}\n${send}`)).toBe("accepted, version 1\n");
   await until("the row", async () => (await run(`${settings}\n${count}`)) === "5, version 1\n");
+
+  await expectToPrint("client.ts", settings);
 
   await stop(start);
   expect(output.text).toContain('"msg":"stopped"');
