@@ -88,7 +88,7 @@ export { prepareDatabase, type PrepareOptions } from "./postgres/prepare-databas
 export type { Migration } from "./postgres/migrations.ts";
 
 // Commands and their answers, from a program.
-export { type SendOptions, type Sent, sendCommands } from "./client/send-commands.ts";
+export { type SendOptions, type Sent, sendCommands } from "./sending/send-commands.ts";
 export { headers as messageHeaders, isValidId, partitionOf, uuidV7 } from "./message.ts";
 
 // The log, the registry and the codec themselves.

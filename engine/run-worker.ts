@@ -6,9 +6,10 @@ import type { Codec } from "./codec.ts";
 import { commandLimits, processCommands } from "./commands/command-processor.ts";
 import { sqliteStores } from "./commands/sqlite-store.ts";
 import type { Config } from "./config.ts";
-import { FatalError, TransientError } from "./errors.ts";
+import type { TransientError } from "./errors.ts";
+import { FatalError } from "./errors.ts";
 import { runGateway } from "./gateway/gateway.ts";
-import { Health, Waits } from "./health.ts";
+import type { Health, Waits } from "./health.ts";
 import type { Log, Membership, TopicPartition } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { openPostgresViews } from "./postgres/postgres-views.ts";
@@ -17,7 +18,13 @@ import { projectionLimits, runProjection } from "./projections/projector.ts";
 import { commandHooks, keyOf, projectionHooks } from "./reports.ts";
 import { subjectOf } from "./topic.ts";
 
-import type { CommandWorker, GatewayWorker, ProjectionWorker, Worker } from "./worker.ts";
+import {
+  groupOf,
+  type CommandWorker,
+  type GatewayWorker,
+  type ProjectionWorker,
+  type Worker,
+} from "./worker.ts";
 
 /** Puts the adapters and the loop of one worker together. */
 
@@ -85,11 +92,12 @@ async function serveApi(
 
 async function runCommands(
   name: string,
-  { decider, topics }: CommandWorker,
+  worker: CommandWorker,
   { log, codec, config, metrics, logger, health }: Context,
   signal: AbortSignal,
 ): Promise<void> {
-  const group = `${topics.namespace}.${topics.aggregate}`;
+  const { decider, topics } = worker;
+  const group = groupOf(worker);
   const openStore = sqliteStores(config.stateDir);
   await inGroup(
     { log, group, topics: [topics.commands.name], health, logger },
@@ -116,10 +124,11 @@ async function runCommands(
 
 async function runViews(
   name: string,
-  { projection }: ProjectionWorker,
+  worker: ProjectionWorker,
   { log, codec, config, metrics, logger, health, waits }: Context,
   signal: AbortSignal,
 ): Promise<void> {
+  const { projection } = worker;
   if (config.databaseUrl === null) {
     throw new FatalError("BROKEN_INVARIANT", "A projector was started without DATABASE_URL");
   }
@@ -131,7 +140,7 @@ async function runViews(
     signal,
   );
   waits.set(`${name}: Postgres`, null);
-  const group = `${projection.topics[0]?.namespace ?? ""}.${projection.name}.v${projection.version}`;
+  const group = groupOf(worker);
   const topics = projection.topics.map((topic) => topic.name);
   const expiring = expireRows(
     {

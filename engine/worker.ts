@@ -1,6 +1,7 @@
 import type { Decider, Message } from "./decider.ts";
+import { invariant } from "./errors.ts";
 import type { AnyProjection, Projection } from "./projection.ts";
-import type { AggregateTopics } from "./topic.ts";
+import type { AggregateTopics, Topic } from "./topic.ts";
 
 /** What a process can run, as data: what an author declares, and nothing of how it is run. */
 
@@ -67,4 +68,21 @@ export function gateway(title: string, served: Readonly<Record<string, LogWorker
       .flatMap((it) => (it.kind === "projector" ? [it.projection] : []))
       .filter(({ name }) => !ownProjections.includes(name)),
   };
+}
+
+/** The consumer group of a worker. */
+export function groupOf(worker: LogWorker): string {
+  if (worker.kind === "command-processor") {
+    return `${worker.topics.namespace}.${worker.topics.aggregate}`;
+  }
+  const { name, version } = worker.projection;
+  return `${inputOf(worker).namespace}.${name}.v${version}`;
+}
+
+/** The topic that a worker reads. */
+export function inputOf(worker: LogWorker): Topic {
+  const topic =
+    worker.kind === "command-processor" ? worker.topics.commands : worker.projection.topics[0];
+  invariant(topic !== undefined, "a projection reads at least one topic");
+  return topic;
 }

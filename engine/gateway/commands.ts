@@ -1,12 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { randomInt } from "node:crypto";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { commandRecord, type CommandType, commandTypeOf } from "../client/command-record.ts";
 import type { Clock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import type { Reply } from "../generated.ts";
 import type { OutRecord } from "../log.ts";
 import { headers, isValidId, maxIdBytes, uuidV7 } from "../message.ts";
+import { commandRecord, type CommandType, commandTypeOf } from "../sending/command-record.ts";
 import type { AggregateTopics } from "../topic.ts";
 import { type Api, apiLimits } from "./api.ts";
 import { type FieldProblem, invalidRequest, Problem } from "./problem.ts";

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { type Clock, systemClock } from "../clock.ts";
-import { Conversation, type ConversationOptions } from "../client/conversation.ts";
 import type { Reply } from "../generated.ts";
 import type { OutRecord } from "../log.ts";
+import { Conversation, type ConversationOptions } from "../sending/conversation.ts";
 
 /** Sends single commands and waits for their replies, each so long as its sender wants to. */
 

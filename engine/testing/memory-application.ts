@@ -1,14 +1,14 @@
 import { aggregatesOf, type Application, projectionsOf, topicsOf } from "../application.ts";
 import { openCodec } from "../avro/avro-codec.ts";
-import { Conversation } from "../client/conversation.ts";
-import type { Outgoing } from "../client/command-record.ts";
-import { outgoingOf } from "../client/send-commands.ts";
 import { systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { commandLimits, processCommands } from "../commands/command-processor.ts";
 import type { Message } from "../decider.ts";
 import type { Reply } from "../generated.ts";
 import type { AnyProjection } from "../projection.ts";
+import type { Outgoing } from "../sending/command-record.ts";
+import { Conversation } from "../sending/conversation.ts";
+import { outgoingOf } from "../sending/send-commands.ts";
 import type { AggregateTopics } from "../topic.ts";
 import { MemoryLog } from "./memory-log.ts";
 import { registryWith } from "./memory-registry.ts";

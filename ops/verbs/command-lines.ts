@@ -1,8 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import type { JsonProblem } from "../../engine/avro/avro-json.ts";
-import { commandRecord, commandTypeOf, type Outgoing } from "../../engine/client/command-record.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { parseJsonLine } from "../../engine/json-line.ts";
+import {
+  commandRecord,
+  commandTypeOf,
+  type Outgoing,
+} from "../../engine/sending/command-record.ts";
 import { type AggregateTopics, maxRecordBytes } from "../../engine/topic.ts";
 import { count } from "./output.ts";
 

@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import { Conversation } from "../../engine/client/conversation.ts";
 import type { Codec } from "../../engine/codec.ts";
 import type { Reply } from "../../engine/generated.ts";
 import type { Log } from "../../engine/log.ts";
+import { Conversation } from "../../engine/sending/conversation.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { isAgreed } from "./confirm.ts";
 import { codecFor, withLog } from "./connect.ts";
@@ -16,9 +16,9 @@ import {
   topicsOfWorker,
 } from "./dead-letters.ts";
 import { durationOption } from "./duration.ts";
+import { earlierAnswers } from "./earlier-answers.ts";
 import { type ExitCode, exitCode, exitsWith, wrongUsage } from "./outcome.ts";
 import { count, oneLine, plural, print, printJson, say, shownId } from "./output.ts";
-import { earlierAnswers } from "./earlier-answers.ts";
 import { inOriginalOrder, type Replay, replayOf } from "./replay.ts";
 import { readSettings, settingsHelp } from "./settings.ts";
 

@@ -3,10 +3,10 @@ import { createReadStream, statSync } from "node:fs";
 import { addAbortSignal, type Readable } from "node:stream";
 import type { Command } from "commander";
 import { isAborted, systemClock } from "../../engine/clock.ts";
-import { type Answered, Conversation } from "../../engine/client/conversation.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { invariant, messageOf } from "../../engine/errors.ts";
 import type { Log } from "../../engine/log.ts";
+import { type Answered, Conversation } from "../../engine/sending/conversation.ts";
 import { topics } from "../../topics/catalog.ts";
 import {
   type LineCommand,

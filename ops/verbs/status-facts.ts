@@ -4,14 +4,13 @@ import { FatalError, messageOf } from "../../engine/errors.ts";
 import { createAdmin, MemberAssignment } from "../../engine/kafka/kafkajs.ts";
 import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
-import { subjectOf } from "../../engine/topic.ts";
-import type { LogWorker } from "../../engine/worker.ts";
 import { plan, type PlannedTopic } from "../../engine/topic-plan.ts";
+import { subjectOf } from "../../engine/topic.ts";
+import { groupOf, inputOf, type LogWorker } from "../../engine/worker.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { registryOf, withLog } from "./connect.ts";
 import { boundsOf, scan } from "./scan.ts";
 import type { Environment } from "./settings.ts";
-import { groupOf, inputOf } from "./status-workers.ts";
 
 /** What the broker, the registry, Postgres and the workers say of themselves, each asked within seconds. */
 

@@ -1,7 +1,31 @@
 import { count, oneLine, painted } from "./output.ts";
-import type { Service, Status } from "./status.ts";
+import type { Health, KafkaFacts } from "./status-facts.ts";
 import type { WorkerStatus } from "./status-workers.ts";
 import { type Column, layTable, left, right } from "./table.ts";
+
+export interface Service {
+  readonly name: string;
+  readonly address: string;
+  readonly state: "answers" | "away" | "refuses";
+  /** What it says of itself, or why it says nothing. */
+  readonly detail: string;
+}
+
+export interface Status {
+  readonly at: string;
+  readonly services: readonly Service[];
+  readonly topics: readonly {
+    readonly name: string;
+    readonly action: string;
+    readonly differences: KafkaFacts["topics"][number]["differences"];
+  }[];
+  readonly workers: readonly WorkerStatus[];
+  readonly health: readonly Health[];
+  /** The names of the services that cannot be reached. */
+  readonly away: readonly string[];
+  /** What is wrong, and what to do, a sentence each. */
+  readonly problems: readonly string[];
+}
 
 /** The status on one screen. */
 

@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
+import { groupOf } from "../../engine/worker.ts";
 import { logWorkers as workers } from "../../processors/workers.ts";
 import { topics } from "../../topics/catalog.ts";
 import type { Checkpoint, Group, KafkaFacts } from "./status-facts.ts";
 import { statusLines } from "./status-lines.ts";
-import { groupOf, workerProblems, workerStatuses } from "./status-workers.ts";
+import { workerProblems, workerStatuses } from "./status-workers.ts";
 
 const { commands, events, replies, dlq } = topics.account;
 const partitions = [...Array(12).keys()];

@@ -1,26 +1,7 @@
-import { invariant } from "../../engine/errors.ts";
-import type { Topic } from "../../engine/topic.ts";
-import type { LogWorker } from "../../engine/worker.ts";
+import { groupOf, inputOf, type LogWorker } from "../../engine/worker.ts";
 import type { Checkpoint, KafkaFacts, Workers } from "./status-facts.ts";
 
 /** How far each worker is, from what was asked. Pure. */
-
-/** The consumer group of a worker, as `engine/worker.ts` joins it. */
-export function groupOf(worker: LogWorker): string {
-  if (worker.kind === "command-processor") {
-    return `${worker.topics.namespace}.${worker.topics.aggregate}`;
-  }
-  const { name, version } = worker.projection;
-  return `${inputOf(worker).namespace}.${name}.v${version}`;
-}
-
-/** The topic that a worker reads. */
-export function inputOf(worker: LogWorker): Topic {
-  const topic =
-    worker.kind === "command-processor" ? worker.topics.commands : worker.projection.topics[0];
-  invariant(topic !== undefined, "a projection reads at least one topic");
-  return topic;
-}
 
 export interface Position {
   readonly partition: number;

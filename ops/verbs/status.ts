@@ -15,7 +15,7 @@ import {
   type RegistryFacts,
   type Told,
 } from "./status-facts.ts";
-import { statusLines } from "./status-lines.ts";
+import { type Service, type Status, statusLines } from "./status-lines.ts";
 import { workerProblems, type WorkerStatus, workerStatuses } from "./status-workers.ts";
 
 interface Options {
@@ -70,30 +70,6 @@ interface Asked {
 }
 
 /** Something that everything needs. */
-export interface Service {
-  readonly name: string;
-  readonly address: string;
-  readonly state: "answers" | "away" | "refuses";
-  /** What it says of itself, or why it says nothing. */
-  readonly detail: string;
-}
-
-export interface Status {
-  readonly at: string;
-  readonly services: readonly Service[];
-  readonly topics: readonly {
-    readonly name: string;
-    readonly action: string;
-    readonly differences: KafkaFacts["topics"][number]["differences"];
-  }[];
-  readonly workers: readonly WorkerStatus[];
-  readonly health: readonly Health[];
-  /** The names of the services that cannot be reached. */
-  readonly away: readonly string[];
-  /** What is wrong, and what to do, a sentence each. */
-  readonly problems: readonly string[];
-}
-
 function statusOf(asked: Asked, config: Config, env: Environment): Status {
   const { kafka, registry, postgres, health } = asked;
   const shown = printable({

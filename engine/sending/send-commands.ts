@@ -1,6 +1,6 @@
 import { type Application, aggregatesOf } from "../application.ts";
-import type { JsonProblem } from "../avro/avro-json.ts";
 import { openCodec } from "../avro/avro-codec.ts";
+import type { JsonProblem } from "../avro/avro-json.ts";
 import { openRegistry } from "../avro/registry.ts";
 import { readSchemaIds } from "../avro/schema-ids.ts";
 import { systemClock } from "../clock.ts";

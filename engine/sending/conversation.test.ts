@@ -1,11 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { systemClock } from "../clock.ts";
-import type { Codec } from "../codec.ts";
-import { TransientError, WriterLostError } from "../errors.ts";
-import { MemoryLog } from "../testing/memory-log.ts";
-import { MemoryStoreFiles } from "../testing/memory-store.ts";
-import type { Network } from "../testing/network.ts";
-import type { AggregateTopics } from "../topic.ts";
 import {
   bankCodec,
   bankTopics,
@@ -15,6 +8,13 @@ import {
   type RunningPartition,
 } from "../../test/bank.ts";
 import { until } from "../../test/until.ts";
+import { systemClock } from "../clock.ts";
+import type { Codec } from "../codec.ts";
+import { TransientError, WriterLostError } from "../errors.ts";
+import { MemoryLog } from "../testing/memory-log.ts";
+import { MemoryStoreFiles } from "../testing/memory-store.ts";
+import type { Network } from "../testing/network.ts";
+import type { AggregateTopics } from "../topic.ts";
 import type { Outgoing } from "./command-record.ts";
 import { type Answered, Conversation, type ConversationOptions } from "./conversation.ts";
 
