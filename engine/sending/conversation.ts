@@ -1,5 +1,5 @@
 import { setImmediate } from "node:timers/promises";
-import { backOff, dependencyBackoff } from "../backoff.ts";
+import { backOff, brokerBackoff } from "../backoff.ts";
 import { type Clock, isAborted, systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { messageOf, TransientError, WriterLostError } from "../errors.ts";
@@ -232,7 +232,7 @@ export class Conversation<T extends { readonly record: OutRecord }> {
         const mayPass = error instanceof WriterLostError || error instanceof TransientError;
         if (!mayPass) throw error;
         if (!isAborted(this.ending.signal)) onTrouble(messageOf(error));
-        await backOff(dependencyBackoff, attempt, this.clock, this.ending.signal);
+        await backOff(brokerBackoff, attempt, this.clock, this.ending.signal);
       }
     }
     return null;
