@@ -74,7 +74,8 @@ function canListen(port: number): Promise<boolean> {
   });
 }
 
-function isAnswered(port: number): Promise<boolean> {
+/** Whether somebody listens there, found out without taking the port for even a moment. */
+export function isAnswered(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" });
     const done = (answered: boolean) => {

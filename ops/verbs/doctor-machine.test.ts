@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
 import { describe, expect, test } from "vitest";
 import { folderAt } from "../stack/folder.ts";
 import {
@@ -103,6 +105,18 @@ describe("ports", () => {
     const [free = 0] = await freePorts(1);
     const claim = { port: free, owner: "Kafka", setting: "FOLDLOG_KAFKA_PORT" };
     expect(await askPorts([claim], folderAt("/nowhere"))).toEqual([{ ...claim, held: "free" }]);
+  });
+
+  test("are left alone while they are looked at: a worker can start meanwhile", async () => {
+    const [free = 0] = await freePorts(1);
+    const claim = { port: free, owner: "Kafka", setting: "FOLDLOG_KAFKA_PORT" };
+    for (let time = 0; time < 100; time++) {
+      const asking = askPorts([claim], folderAt("/nowhere"));
+      const server = createServer().listen(free, "127.0.0.1");
+      await once(server, "listening");
+      server.close();
+      await Promise.all([asking, once(server, "close")]);
+    }
   });
 });
 

@@ -7,7 +7,7 @@ import { inWords } from "../stack/disk.ts";
 import { type Folder } from "../stack/folder.ts";
 import { findJava, majorOf } from "../stack/java.ts";
 import { portHolder } from "../stack/port-holder.ts";
-import { isFree, type PortClaim } from "../stack/ports.ts";
+import { isAnswered, type PortClaim } from "../stack/ports.ts";
 import { runningIn } from "../stack/running.ts";
 import { type Finding, good, mends, orGood, warning, wrong } from "./doctor-finding.ts";
 import { plural } from "./output.ts";
@@ -126,7 +126,7 @@ export async function askPorts(
   const ours = runningIn(run).map(({ pid }) => String(pid));
   return Promise.all(
     claims.map(async (claim): Promise<PortFacts> => {
-      if (await isFree(claim.port)) return { ...claim, held: "free" };
+      if (!(await isAnswered(claim.port))) return { ...claim, held: "free" };
       const by = portHolder(claim.port, dir);
       const pid = /^pid (\d+)/.exec(by)?.[1];
       const isOurs = pid !== undefined && ours.includes(pid);
