@@ -1,19 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { freePorts } from "../../ops/stack/ports.ts";
 import { until } from "../until.ts";
-import { guardLabel, type Guardian, root } from "./docker.ts";
+import { guardLabel, type Guardian, root, runName } from "./docker.ts";
 
 /**
  * docker-compose.yml as a user meets it, from `up` to `down -v`, as a project of this test's own. The
  * commands are those of the file that BANK_DATA names, else the sample's.
  */
 
-const project = `foldlog-test-${randomBytes(4).toString("hex")}`;
+const project = `foldlog-test-${runName}`;
 const label = `com.docker.compose.project=${project}`;
 const data = resolve(process.env["BANK_DATA"] ?? join(root, "examples/bank/sample.ndjson"));
 const expected = data.replace(/\.ndjson$/, ".expected.csv");

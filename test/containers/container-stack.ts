@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { GenericContainer, type StartedTestContainer, Wait } from "testcontainers";
 import { kafkaProperties, type ProxiedPorts } from "../../ops/stack/kafka.ts";
 import { freePorts } from "../../ops/stack/ports.ts";
-import { guardLabel, images, root } from "./docker.ts";
+import { guardLabel, images, root, runName } from "./docker.ts";
 
 /** The same as `startStack` gives, on the official images and Postgres 15. */
 export interface ContainerStack {
@@ -29,23 +29,23 @@ class OwnContainer extends GenericContainer {
  * @throws Error where one does not come up; then nothing is left behind
  */
 export async function startContainers(): Promise<ContainerStack> {
-  const run = randomBytes(6).toString("hex");
-  const guardian = guardLabel(`foldlog.test=${run}`);
+  const guardian = guardLabel(`foldlog.test=${runName}`);
   try {
     const ports = await freePorts(4);
     const [kafka = 0, boundPort = 0, advertisedPort = 0, controller = 0] = ports;
     const proxied = { boundPort, advertisedPort };
+    const secret = randomBytes(12).toString("hex");
     const passwords = Object.fromEntries(
-      ["postgres", "foldlog_owner", "apicurio"].map((role) => [role, `${role}-${run}`]),
+      ["postgres", "foldlog_owner", "apicurio"].map((role) => [role, `${role}-${secret}`]),
     );
     const withDatabase = async () => {
-      const postgres = await startPostgres(run, passwords);
-      const registry = await startRegistry(run, postgres, passwords["apicurio"] ?? "");
+      const postgres = await startPostgres(passwords);
+      const registry = await startRegistry(postgres, passwords["apicurio"] ?? "");
       return { postgres, registry };
     };
     const [{ postgres, registry }] = await Promise.all([
       withDatabase(),
-      startKafka(run, { kafka, controller, proxied }),
+      startKafka({ kafka, controller, proxied }),
     ]);
     return {
       brokers: `127.0.0.1:${kafka}`,
@@ -61,16 +61,15 @@ export async function startContainers(): Promise<ContainerStack> {
   }
 }
 
-function own(image: string, run: string): GenericContainer {
+function own(image: string): GenericContainer {
   return new OwnContainer(image)
-    .withLabels({ "foldlog.test": run })
+    .withLabels({ "foldlog.test": runName })
     .withStartupTimeout(120_000)
     .withAutoCleanup(false); // The guardian does it.
 }
 
 /** With the settings of a broker for tests, but that it listens on every address of its container. */
 function startKafka(
-  run: string,
   ports: Required<Parameters<typeof kafkaProperties>[0]["ports"]>,
 ): Promise<StartedTestContainer> {
   const text = kafkaProperties({ ports, keeps: "passing", logDir: "/var/lib/kafka/data" });
@@ -81,7 +80,7 @@ function startKafka(
     return [[variable, name === "listeners" ? value.replaceAll("127.0.0.1", "") : value] as const];
   });
   const published = [ports.kafka, ports.proxied.boundPort];
-  return own(images.kafka, run)
+  return own(images.kafka)
     .withEnvironment({ ...Object.fromEntries(settings), KAFKA_HEAP_OPTS: "-Xms256m -Xmx512m" })
     .withExposedPorts(...published.map((port) => ({ container: port, host: port })))
     .withWaitStrategy(Wait.forLogMessage("Kafka Server started"))
@@ -89,17 +88,14 @@ function startKafka(
 }
 
 /** Roles and databases as docker-compose.yml makes them. */
-function startPostgres(
-  run: string,
-  passwords: Readonly<Record<string, string>>,
-): Promise<StartedTestContainer> {
+function startPostgres(passwords: Readonly<Record<string, string>>): Promise<StartedTestContainer> {
   const init = readFileSync(join(root, "ops/compose/postgres-init.sql"), "utf8");
   const files = Object.entries(passwords).map(([role, password]) => ({
     content: password,
     target: `/run/foldlog/${role}`,
     mode: 0o444,
   }));
-  return own(images.postgres, run)
+  return own(images.postgres)
     .withEnvironment({
       POSTGRES_PASSWORD: passwords["postgres"] ?? "",
       POSTGRES_INITDB_ARGS: "--encoding=UTF8 --locale=C.UTF-8 --no-sync",
@@ -115,11 +111,10 @@ function startPostgres(
 }
 
 function startRegistry(
-  run: string,
   postgres: StartedTestContainer,
   password: string,
 ): Promise<StartedTestContainer> {
-  return own(images.registry, run)
+  return own(images.registry)
     .withEnvironment({
       APICURIO_STORAGE_KIND: "sql",
       APICURIO_STORAGE_SQL_KIND: "postgresql",
@@ -129,6 +124,8 @@ function startRegistry(
       JAVA_OPTS_APPEND: "-Xmx256m",
     })
     .withExposedPorts(8080)
-    .withWaitStrategy(Wait.forHttp("/apis/ccompat/v7/subjects", 8080))
+    .withWaitStrategy(
+      Wait.forHttp("/apis/ccompat/v7/subjects", 8080, { abortOnContainerExit: true }),
+    )
     .start();
 }

@@ -1,10 +1,13 @@
 import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "../../engine/errors.ts";
+import { ownProcess, type ProcessId, processWith } from "../../ops/stack/process-id.ts";
+import { listed, removeLabelled } from "./labelled.ts";
 
 /** The Docker engine of this machine, where there is one. */
 
@@ -29,8 +32,11 @@ export const images = {
 export async function whyNoContainers(): Promise<string | null> {
   // Everything that is started here has a guardian of its own.
   process.env["TESTCONTAINERS_RYUK_DISABLED"] = "true";
+  // Where everything is published. Run in a container itself, testcontainers would look at the bridge.
+  process.env["TESTCONTAINERS_HOST_OVERRIDE"] = "127.0.0.1";
   if (!dockerSucceeds(["info"])) return "no Docker engine answers";
   if (!dockerSucceeds(["compose", "version"])) return "there is no `docker compose`";
+  sweep();
   const { getContainerRuntimeClient, ImageName } = await import("testcontainers");
   const { image: local } = await getContainerRuntimeClient();
   for (const image of Object.values(images)) {
@@ -47,6 +53,37 @@ export async function whyNoContainers(): Promise<string | null> {
 
 function dockerSucceeds(args: readonly string[]): boolean {
   return spawnSync("docker", args, { stdio: "ignore", timeout: 20_000 }).status === 0;
+}
+
+/** A name for what this process starts, by which a later run knows whether it is still there. */
+export const runName = nameOf(ownProcess());
+
+function nameOf({ pid, startedAt }: ProcessId): string {
+  return `${pid}-${createHash("sha256").update(startedAt).digest("hex").slice(0, 8)}`;
+}
+
+/**
+ * Removes what a run left behind whose guardian was killed too, for example by a power cut. The engine starts
+ * such containers again, and they take the processors from the tests.
+ */
+function sweep(): void {
+  for (const key of ["foldlog.test", "com.docker.compose.project"]) {
+    const format = `{{.Label "${key}"}}`;
+    for (const value of new Set(listed(["ps", "--all", "--format", format]))) {
+      if (isLeftBehind(value)) removeLabelled(`${key}=${value}`);
+    }
+  }
+  for (const tag of listed(["image", "ls", "foldlog", "--format", "{{.Tag}}"])) {
+    if (isLeftBehind(tag)) dockerSucceeds(["image", "rm", "--force", `foldlog:${tag}`]);
+  }
+}
+
+/** Whether it has the name of a run, and no process has that name now. */
+function isLeftBehind(value: string): boolean {
+  const [, name, pid] = /^(?:foldlog-test-)?((\d+)-[0-9a-f]{8})$/.exec(value) ?? [];
+  if (name === undefined) return false;
+  const running = processWith(Number(pid));
+  return running === undefined || nameOf(running) !== name;
 }
 
 export interface Guardian {
