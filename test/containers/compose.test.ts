@@ -108,8 +108,11 @@ describe.skipIf(inject("whyNoContainers") !== null)("docker compose", () => {
       return up.every(({ value }) => value[1] === "1") && up.length >= 6 && up;
     });
     expect(found.map(({ metric }) => metric["service"])).toContain("account");
-    const [sum] = await ask("sum(foldlog_commands_total)");
-    expect(Number(sum?.value[1])).toBeGreaterThan(0);
+    // A counter is not there before its first count, and is seen at the next scrape.
+    await until("a command to be counted", async () => {
+      const [sum] = await ask("sum(foldlog_commands_total)");
+      return Number(sum?.value[1]) > 0;
+    });
   });
 
   test("down -v leaves no container, network or volume", { timeout: 3 * minutes }, async () => {
