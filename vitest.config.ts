@@ -17,13 +17,23 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/*/**/*.test.ts"],
-          exclude: ["test/containers/**"],
+          exclude: ["test/containers/**", "test/simulation/**", "test/mutants/**"],
           globalSetup: "test/stack.ts",
           testTimeout: 60_000,
           hookTimeout: 60_000,
           // One broker, one fault proxy, two cores: one file after the other.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "simulation",
+          include: ["test/{simulation,mutants}/**/*.test.ts"],
+          testTimeout: 600_000,
+          // Each file takes all cores by itself.
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
         },
       },
       {
