@@ -1,0 +1,56 @@
+/**
+ * What somebody beside the bank saw of its positions while it ran, one JSON object a line, in the order in which it
+ * was seen. Offsets are decimal strings, for JSON's numbers do not hold them.
+ */
+export type PositionSample = PositionsSeen | PositionsAnnounced;
+
+/**
+ * One moment. `ends` are asked for after `views` and `groups` were answered, so that no position can be beyond them;
+ * what could not be asked at that moment is left out.
+ */
+export interface PositionsSeen {
+  readonly kind: "seen";
+  /** Milliseconds since the epoch. */
+  readonly t: number;
+  /** Rows of `foldlog.checkpoints`. */
+  readonly views: readonly ViewPosition[];
+  /** Committed offsets of consumer groups. */
+  readonly groups: readonly GroupPosition[];
+  /** High watermarks of the topics that those positions are in. */
+  readonly ends: readonly TopicEnd[];
+}
+
+export interface ViewPosition {
+  readonly projection: string;
+  readonly version: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly nextOffset: string;
+}
+
+export interface GroupPosition {
+  readonly group: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** `null` where the group has none; a partition that was never committed may be left out. */
+  readonly offset: string | null;
+}
+
+export interface TopicEnd {
+  readonly topic: string;
+  readonly partition: number;
+  readonly end: string;
+}
+
+/**
+ * Somebody is about to move positions back on purpose; written before it is done. Each position that it is about may
+ * go back once after it.
+ */
+export interface PositionsAnnounced {
+  readonly kind: "announced";
+  readonly t: number;
+  /** A projection filled anew, a database that lost its tail, a group's offsets set or deleted, a topic made anew. */
+  readonly what: "rebuild" | "fail-over" | "reset" | "recreate";
+  /** The projection, the group or the topic; `null` for everything of its kind. */
+  readonly of: string | null;
+}
