@@ -1,26 +1,17 @@
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FatalError, WriterLostError } from "../engine/errors.ts";
-import type { Log, LogRecord, OutRecord, Reader, TopicPartition, Writer } from "../engine/log.ts";
-import { headerOf } from "../engine/log.ts";
-
-/** The requests that a fault may hit; the names are those of the Kafka protocol. */
-export type FaultyApi =
-  "InitProducerId" | "AddPartitionsToTxn" | "Produce" | "TxnOffsetCommit" | "EndTxn";
-
-/** What the contract needs beside the port, from each adapter under test. */
-export interface Subject {
-  readonly log: Log;
-  /** The next request of that kind never arrives. */
-  loseRequest(api: FaultyApi): void;
-  /** The next request of that kind is carried out, and its answer is lost. */
-  loseAnswer(api: FaultyApi): void;
-  /** Makes the cleaner run over a topic that was created with `compactedConfig`. */
-  compact(of: TopicPartition): Promise<void>;
-  deleteBefore(of: TopicPartition, offset: bigint): Promise<void>;
-  readonly compactedConfig: Readonly<Record<string, string>>;
-  close(): Promise<void>;
-}
+import {
+  headerOf,
+  type Log,
+  type LogRecord,
+  type OutRecord,
+  type Reader,
+  type TopicPartition,
+  type Writer,
+} from "../engine/log.ts";
+import type { Subject } from "./log-contract-subject.ts";
+import { timeContract } from "./log-contract-time.ts";
 
 const limits = { maxBytes: 1 << 20, maxWaitMs: 200 };
 
@@ -141,6 +132,7 @@ export function logContract(adapter: string, open: () => Promise<Subject>): void
       const by = await writer();
       await append(by, "a");
       await append(by, "b");
+      await writer(); // Waits for the markers.
       const slice = await reader.read({ ...at, offset: 0n }, limits, signal);
       const { end } = await reader.offsets(at, signal);
       expect(end).toBe(4n);
@@ -376,6 +368,7 @@ export function logContract(adapter: string, open: () => Promise<Subject>): void
       const by = await writer();
       await by.transact({ records: [of("c", "old")], consumed: null });
       await by.transact({ records: [of("c", "new")], consumed: null });
+      await writer(); // Waits for the markers: the cleaner does not pass an open transaction.
       await subject.compact(compacted);
       const read = await readAll(compacted);
       const kept = new Map(read.map((it) => [String(it.key), String(it.value)]));
@@ -383,28 +376,6 @@ export function logContract(adapter: string, open: () => Promise<Subject>): void
       expect(kept.get("b")).toBe("two b");
       expect(kept.get("c")).toBe("new");
       expect(read.filter(({ key }) => /^[abc]$/.test(String(key)))).toHaveLength(3);
-    });
-
-    test("two members share the partitions, and one takes over when the other leaves", async () => {
-      const keys = (partitions: readonly TopicPartition[] | null) =>
-        (partitions ?? []).map(({ partition }) => partition).sort();
-      const first = await log.join({ group: topic, topics: [topic] });
-      expect(keys(await first.next(signal))).toEqual([0, 1, 2]);
-      expect(await first.confirm(at)).toBe(true);
-      const second = await log.join({ group: topic, topics: [topic] });
-      const theirs = keys(await second.next(signal));
-      const mine = keys(await first.next(signal));
-      expect([...mine, ...theirs].sort()).toEqual([0, 1, 2]);
-      expect(mine).toHaveLength(2); // Moved no more than it must.
-      for (const partition of [0, 1, 2]) {
-        expect(await first.confirm({ topic, partition })).toBe(mine.includes(partition));
-        expect(await second.confirm({ topic, partition })).toBe(theirs.includes(partition));
-      }
-      await first.leave();
-      expect(await first.confirm(at)).toBe(false);
-      expect(keys(await second.next(signal))).toEqual([0, 1, 2]);
-      await second.leave();
-      expect(await second.next(signal)).toBeNull();
     });
 
     test("a topic is described as it is, and a change leaves its other settings alone", async () => {
@@ -417,5 +388,7 @@ export function logContract(adapter: string, open: () => Promise<Subject>): void
       expect(described?.config.get("cleanup.policy")).toBe("delete");
       expect(await log.clusterId()).not.toBe("");
     });
+
+    timeContract(() => ({ subject, log, topic, at, signal, record, writer, append, values, lost }));
   });
 }

@@ -1,101 +1,237 @@
 import { assign } from "../assignor.ts";
+import { backOff, brokerBackoff } from "../backoff.ts";
+import { type Clock, isAborted } from "../clock.ts";
 import type { Membership, TopicPartition } from "../log.ts";
-import type { Network } from "./network.ts";
+import type { Call, Network } from "./network.ts";
+
+/** What a group waits for; without it members never time out, and hear of a rebalance at once. */
+export interface GroupTimes {
+  /** A member that is silent for so long, or for up to half as long again, is replaced. */
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatMs: number;
+}
 
 interface Member {
   readonly id: string;
   readonly partitions: readonly TopicPartition[];
   assigned: readonly TopicPartition[];
-  /** The generation whose assignment this member has been told. */
-  told: number;
-  wake: (() => void)[];
+  /** Halves of the session timeout without a heartbeat. */
+  silence: number;
+  readonly onRebalance: () => void;
 }
 
-/** A consumer group in memory. Members live until they leave or `expire` says that they have been silent. */
+/** The member must join again: its generation is over, or it was taken for dead. */
+class JoinAgain extends Error {
+  override readonly name = "JoinAgain";
+  readonly isKnown: boolean;
+  constructor(isKnown: boolean) {
+    super(isKnown ? "REBALANCE_IN_PROGRESS" : "UNKNOWN_MEMBER_ID");
+    this.isKnown = isKnown;
+  }
+}
+
+interface Joined {
+  readonly memberId: string;
+  readonly generation: number;
+  readonly assigned: readonly TopicPartition[];
+}
+
+/**
+ * The coordinator of a consumer group in memory. A rebalance is decided at once, and a member goes on with what
+ * it had until it asks: so two may believe for a while that they own a partition, longer than on a broker.
+ */
 export class MemoryGroup {
   private readonly members = new Map<string, Member>();
-  private readonly network: Network;
+  private readonly clock: Clock;
+  readonly times: GroupTimes | null;
   private generation = 0;
   private joined = 0;
 
-  constructor(network: Network) {
-    this.network = network;
+  constructor(clock: Clock, times: GroupTimes | null) {
+    this.clock = clock;
+    this.times = times;
   }
 
-  join(partitions: readonly TopicPartition[]): Membership {
-    const id = `member-${++this.joined}`;
-    const member: Member = { id, partitions, assigned: [], told: 0, wake: [] };
-    this.members.set(id, member);
-    this.rebalance();
-    return {
-      next: (signal) => this.next(member, signal),
-      confirm: (of) =>
-        this.network({ api: "Heartbeat", by: null }, () => this.owns(member, of)).catch(
-          () => false,
-        ),
-      leave: async () => {
-        this.members.delete(id);
-        wake(member);
-        this.rebalance();
-      },
-    };
-  }
-
-  private async next(
-    member: Member,
-    signal: AbortSignal,
-  ): Promise<readonly TopicPartition[] | null> {
-    while (!signal.aborted && this.members.has(member.id)) {
-      if (member.told !== this.generation) {
-        member.told = this.generation;
-        return member.assigned;
-      }
-      await new Promise<void>((resolve) => {
-        member.wake.push(resolve);
-        signal.addEventListener(
-          "abort",
-          () => {
-            resolve();
-          },
-          { once: true },
-        );
-      });
+  enter(memberId: string, claim: Omit<Member, "id" | "silence">): Joined {
+    let member = this.members.get(memberId);
+    if (!member) {
+      member = { id: `member-${++this.joined}`, silence: 0, ...claim };
+      this.members.set(member.id, member);
+      this.rebalance();
+      if (this.times) void this.watch(member, this.times.sessionTimeoutMs);
     }
-    return null;
+    member.silence = 0;
+    return { memberId: member.id, generation: this.generation, assigned: member.assigned };
   }
 
-  private owns(member: Member, { topic, partition }: TopicPartition): boolean {
-    return (
-      this.members.has(member.id) &&
-      member.told === this.generation &&
-      member.assigned.some((it) => it.topic === topic && it.partition === partition)
-    );
+  heartbeat(memberId: string, generation: number): void {
+    const member = this.members.get(memberId);
+    if (!member) throw new JoinAgain(false);
+    member.silence = 0;
+    if (generation !== this.generation) throw new JoinAgain(true);
+  }
+
+  leave(memberId: string): void {
+    if (this.members.delete(memberId)) this.rebalance();
+  }
+
+  private async watch(member: Member, sessionTimeoutMs: number): Promise<void> {
+    while (this.members.get(member.id) === member) {
+      await this.clock.sleep(sessionTimeoutMs / 2);
+      member.silence++;
+      if (member.silence > 2) this.leave(member.id);
+    }
   }
 
   private rebalance(): void {
     this.generation++;
     const members = [...this.members.values()];
     const byKey = new Map<string, TopicPartition>();
-    for (const it of members.flatMap(({ partitions }) => partitions)) {
-      byKey.set(`${it.topic}/${it.partition}`, it);
-    }
+    for (const it of members.flatMap(({ partitions }) => partitions)) byKey.set(keyOf(it), it);
     if (members.length === 0) return;
     const claims = members.map(({ id, assigned }) => ({
       memberId: id,
-      owned: assigned.map(({ topic, partition }) => `${topic}/${partition}`),
+      owned: assigned.map(keyOf),
     }));
     const assignment = assign([...byKey.keys()], claims);
     for (const member of members) {
       member.assigned = (assignment.get(member.id) ?? []).map(
         (key) => byKey.get(key) as TopicPartition,
       );
-      wake(member);
     }
+    for (const member of members) member.onRebalance();
   }
 }
 
-function wake(member: Member): void {
-  const waiting = member.wake;
-  member.wake = [];
-  for (const resolve of waiting) resolve();
+/** How a member reaches its group. */
+export interface GroupLine {
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly broker: number;
+}
+
+/** A member of a group, as the process has it that joined: it knows what it was told last. */
+export class MemoryMembership implements Membership {
+  private readonly group: MemoryGroup;
+  private readonly line: GroupLine;
+  private readonly partitions: readonly TopicPartition[];
+  private readonly left = new AbortController();
+  private early = new AbortController();
+  private memberId = "";
+  private generation = -1;
+  private assigned: readonly TopicPartition[] = [];
+  private isNews = false;
+  private waiting: (() => void)[] = [];
+
+  constructor(group: MemoryGroup, line: GroupLine, partitions: readonly TopicPartition[]) {
+    this.group = group;
+    this.line = line;
+    this.partitions = partitions;
+    if (group.times) void this.run(group.times.heartbeatMs);
+    else this.take(this.enter());
+  }
+
+  async next(signal: AbortSignal): Promise<readonly TopicPartition[] | null> {
+    while (!signal.aborted && !this.left.signal.aborted) {
+      if (this.isNews) {
+        this.isNews = false;
+        return this.assigned;
+      }
+      await new Promise<void>((resolve) => {
+        const wake = () => {
+          signal.removeEventListener("abort", wake);
+          resolve();
+        };
+        this.waiting.push(wake);
+        signal.addEventListener("abort", wake);
+      });
+    }
+    return null;
+  }
+
+  async confirm({ topic, partition }: TopicPartition): Promise<boolean> {
+    const { generation } = this;
+    try {
+      await this.heartbeat();
+    } catch {
+      this.early.abort(); // Find out now what is wrong, not at the next heartbeat.
+      return false;
+    }
+    return (
+      generation === this.generation &&
+      !this.left.signal.aborted &&
+      this.assigned.some((it) => it.topic === topic && it.partition === partition)
+    );
+  }
+
+  async leave(): Promise<void> {
+    if (this.left.signal.aborted) return;
+    this.left.abort();
+    this.wake();
+    try {
+      await this.ask("LeaveGroup", () => {
+        this.group.leave(this.memberId);
+      });
+    } catch {
+      // The session times out instead.
+    }
+  }
+
+  private async run(heartbeatMs: number): Promise<void> {
+    for (let failures = 0; !this.left.signal.aborted;) {
+      try {
+        this.take(await this.ask("JoinGroup", () => this.enter()));
+        failures = 0;
+        for (;;) {
+          this.early = new AbortController();
+          await this.line.clock.sleep(heartbeatMs, this.early.signal, this.left.signal);
+          if (isAborted(this.left.signal)) return;
+          await this.heartbeat();
+        }
+      } catch (error) {
+        if (error instanceof JoinAgain) {
+          if (!error.isKnown) this.memberId = "";
+          continue;
+        }
+        await backOff(brokerBackoff, failures++, this.line.clock, this.left.signal);
+      }
+    }
+  }
+
+  private enter(): Joined {
+    const { partitions, assigned } = this;
+    const onRebalance = () => {
+      if (!this.group.times && this.memberId !== "") this.take(this.enter());
+    };
+    return this.group.enter(this.memberId, { partitions, assigned, onRebalance });
+  }
+
+  private heartbeat(): Promise<void> {
+    return this.ask("Heartbeat", () => {
+      this.group.heartbeat(this.memberId, this.generation);
+    });
+  }
+
+  private take({ memberId, generation, assigned }: Joined): void {
+    this.memberId = memberId;
+    this.generation = generation;
+    this.assigned = assigned;
+    this.isNews = true;
+    this.wake();
+  }
+
+  private ask<T>(api: Call["api"], handle: () => T): Promise<T> {
+    const { network, broker } = this.line;
+    return network({ api, by: null, broker }, handle);
+  }
+
+  private wake(): void {
+    const { waiting } = this;
+    this.waiting = [];
+    for (const wake of waiting) wake();
+  }
+}
+
+function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
 }

@@ -1,3 +1,4 @@
+import { backOff, coordinatorBackoff } from "../backoff.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { FatalError, invariant, WriterLostError } from "../errors.ts";
 import type {
@@ -20,17 +21,28 @@ import type {
   WriterOptions,
 } from "../log.ts";
 import { maxRecordBytes } from "../topic.ts";
-import { MemoryGroup } from "./memory-group.ts";
+import { MemoryCoordinator, type TransactionTimes } from "./memory-coordinator.ts";
+import { type GroupTimes, MemoryGroup, MemoryMembership } from "./memory-group.ts";
 import { MemoryPartition, type MemoryTransaction } from "./memory-partition.ts";
-import type { Call, Network } from "./network.ts";
+import { type Call, type Network, NotNow } from "./network.ts";
 
 const reliable: Network = async (_call, handle) => handle();
+
+/** What a cluster of brokers takes its time for, and which of them does what. */
+export interface Cluster {
+  readonly transactions: TransactionTimes;
+  readonly groups: GroupTimes;
+  /** Who leads a partition, named `<topic>/<partition>`, or coordinates a transactional id or a group. */
+  brokerOf(name: string): number;
+}
 
 /** What a log in memory is like: its id, its time, and the network before it. */
 export interface MemoryLogOptions {
   readonly clusterId?: string;
   readonly clock?: Clock;
   readonly network?: Network;
+  /** Without it there is one broker, which does everything at once, and nothing times out. */
+  readonly cluster?: Cluster;
 }
 
 interface MemoryTopic {
@@ -39,10 +51,26 @@ interface MemoryTopic {
   readonly partitions: MemoryPartition[];
 }
 
-/** What the transaction coordinator knows of one transactional id. */
-interface Coordinated {
-  epoch: number;
-  open: MemoryTransaction | null;
+/** What all who reach the same log share. */
+interface Shared {
+  readonly topics: Map<string, MemoryTopic>;
+  readonly groupOffsets: Map<string, bigint>;
+  readonly groups: Map<string, MemoryGroup>;
+  readonly coordinator: MemoryCoordinator;
+  readonly clock: Clock;
+  readonly cluster: Cluster | null;
+}
+
+function shared(clock: Clock, cluster: Cluster | null): Shared {
+  const groupOffsets = new Map<string, bigint>();
+  return {
+    topics: new Map(),
+    groupOffsets,
+    groups: new Map(),
+    coordinator: new MemoryCoordinator(groupOffsets, clock, cluster?.transactions ?? null),
+    clock,
+    cluster,
+  };
 }
 
 /**
@@ -50,48 +78,43 @@ interface Coordinated {
  * retention, groups. It is evidence only because it passes the same contract as a broker does.
  */
 export class MemoryLog implements Log {
-  private readonly topics: Map<string, MemoryTopic>;
-  private readonly coordinated: Map<string, Coordinated>;
-  private readonly groupOffsets: Map<string, bigint>;
-  private readonly groups: Map<string, MemoryGroup>;
+  private readonly shared: Shared;
+  /** Of the process that reaches the log this way. */
   private readonly clock: Clock;
   private readonly network: Network;
-  private readonly cluster: string;
+  private readonly id: string;
 
   constructor(options: MemoryLogOptions = {}, of?: MemoryLog) {
     const { clock = systemClock, network = reliable, clusterId = "memory" } = options;
-    this.cluster = clusterId;
+    this.id = clusterId;
     this.clock = clock;
     this.network = network;
-    this.topics = of?.topics ?? new Map<string, MemoryTopic>();
-    this.coordinated = of?.coordinated ?? new Map<string, Coordinated>();
-    this.groupOffsets = of?.groupOffsets ?? new Map<string, bigint>();
-    this.groups = of?.groups ?? new Map<string, MemoryGroup>();
+    this.shared = of?.shared ?? shared(clock, options.cluster ?? null);
   }
 
-  /** The same log, reached over another network: as by another process. */
-  via(network: Network): MemoryLog {
-    return new MemoryLog({ clock: this.clock, network, clusterId: this.cluster }, this);
+  /** The same log, reached over another network: as by another process, which may have a clock of its own. */
+  via(network: Network, clock: Clock = this.clock): MemoryLog {
+    return new MemoryLog({ clock, network, clusterId: this.id }, this);
   }
 
   async clusterId(): Promise<string> {
-    return this.cluster;
+    return this.id;
   }
 
   async describeTopic(name: string): Promise<TopicDescription | null> {
-    const topic = this.topics.get(name);
+    const topic = this.shared.topics.get(name);
     if (!topic) return null;
     const { partitions, replicationFactor } = topic.spec;
     return { partitions, replicationFactor, config: topic.config };
   }
 
   async createTopic(spec: TopicSpec): Promise<void> {
-    if (this.topics.has(spec.name)) return;
+    if (this.shared.topics.has(spec.name)) return;
     const config = new Map(
       Object.entries({ "max.message.bytes": String(maxRecordBytes), ...spec.config }),
     );
     const partitions = Array.from({ length: spec.partitions }, () => new MemoryPartition());
-    this.topics.set(spec.name, { spec, config, partitions });
+    this.shared.topics.set(spec.name, { spec, config, partitions });
   }
 
   async alterTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
@@ -99,28 +122,25 @@ export class MemoryLog implements Log {
   }
 
   committedOffset(group: string, of: TopicPartition): Promise<bigint | null> {
-    return this.network({ api: "OffsetFetch", by: null }, () => {
-      return this.groupOffsets.get(`${group} ${keyOf(of)}`) ?? null;
-    });
+    const call = { api: "OffsetFetch", by: null, broker: this.brokerOf(group) } as const;
+    return this.network(call, () => this.shared.groupOffsets.get(`${group} ${keyOf(of)}`) ?? null);
   }
 
   async openReader(): Promise<Reader> {
     return {
       read: (from, limits, signal) => this.read(from, limits, signal),
       offsets: (of) =>
-        this.network({ api: "ListOffsets", by: null }, () => this.partition(of).bounds()),
+        this.network({ api: "ListOffsets", by: null, broker: this.brokerOf(keyOf(of)) }, () =>
+          this.partition(of).bounds(),
+        ),
       close: async () => undefined,
     };
   }
 
   async openWriter({ transactionalId }: WriterOptions): Promise<Writer> {
-    const epoch = await this.network({ api: "InitProducerId", by: transactionalId }, () => {
-      const known = this.coordinated.get(transactionalId) ?? { epoch: -1, open: null };
-      if (known.open) this.end(known, "aborted");
-      known.epoch++;
-      this.coordinated.set(transactionalId, known);
-      return known.epoch;
-    });
+    const epoch = await this.askCoordinator("InitProducerId", transactionalId, () =>
+      this.shared.coordinator.init(transactionalId),
+    );
     let usable = true;
     return {
       transact: async (transaction) => {
@@ -142,7 +162,7 @@ export class MemoryLog implements Log {
       send: async (records) => {
         if (failure !== null) throw failure as Error;
         try {
-          return await this.network({ api: "Produce", by: null }, () => this.append(records, null));
+          return await this.produce(null, records, (some) => this.append(some, null));
         } catch (error) {
           failure = error;
           throw error;
@@ -155,25 +175,31 @@ export class MemoryLog implements Log {
   }
 
   async join({ group, topics }: GroupOptions): Promise<Membership> {
-    let joined = this.groups.get(group);
-    if (!joined) this.groups.set(group, (joined = new MemoryGroup(this.network)));
+    const { groups, clock, cluster } = this.shared;
+    let joined = groups.get(group);
+    if (!joined) groups.set(group, (joined = new MemoryGroup(clock, cluster?.groups ?? null)));
     const partitions = topics.flatMap((topic) =>
       this.topic(topic).partitions.map((_, partition) => ({ topic, partition })),
     );
-    return joined.join(partitions);
+    const line = { network: this.network, clock: this.clock, broker: this.brokerOf(group) };
+    return new MemoryMembership(joined, line, partitions);
   }
 
   async close(): Promise<void> {}
 
-  /** What the cleaner does: of each key only the last committed record stays; offsets keep their gaps. */
-  compact(of: TopicPartition): void {
-    this.partition(of).compact();
+  /**
+   * What the cleaner does, up to `before`: of each key only the last committed record stays; offsets keep their
+   * gaps.
+   */
+  compact(of: TopicPartition, before?: bigint): void {
+    this.partition(of).compact(before);
   }
 
   /** What an operator, or a week of idleness, does to a group's offsets. */
   deleteOffsets(group: string): void {
-    for (const key of this.groupOffsets.keys()) {
-      if (key.startsWith(`${group} `)) this.groupOffsets.delete(key);
+    const { groupOffsets } = this.shared;
+    for (const key of groupOffsets.keys()) {
+      if (key.startsWith(`${group} `)) groupOffsets.delete(key);
     }
   }
 
@@ -182,46 +208,112 @@ export class MemoryLog implements Log {
     this.partition(of).deleteBefore(offset);
   }
 
+  /** What an operator does to a group's offset, or a program that takes it for its own. */
+  setOffset(group: string, of: TopicPartition, offset: bigint): void {
+    this.shared.groupOffsets.set(`${group} ${keyOf(of)}`, offset);
+  }
+
+  /** Where a partition begins and ends, without a request. */
+  bounds(of: TopicPartition): LogOffsets {
+    return this.partition(of).bounds();
+  }
+
   /** Every record that a read_committed reader could still see, for checks after a run. */
   committed(of: TopicPartition): readonly LogRecord[] {
     return this.partition(of).read(this.partition(of).bounds().start, Infinity).records;
   }
 
   private async transact(
-    transactionalId: string,
+    id: string,
     epoch: number,
     { records, consumed }: Transaction,
   ): Promise<Receipt> {
-    const ask = <T>(api: Call["api"], handle: (known: Coordinated) => T) =>
-      this.network({ api, by: transactionalId }, () => {
-        const known = this.coordinated.get(transactionalId);
-        if (known?.epoch !== epoch) {
-          throw new WriterLostError("fenced", `${api}: ${transactionalId} has another writer`);
-        }
-        return handle(known);
+    const { coordinator } = this.shared;
+    let receipt: Receipt = [];
+    if (records.length > 0) {
+      await this.askCoordinator("AddPartitionsToTxn", id, () => {
+        const added = records.map((record) => this.partition(record));
+        coordinator.addPartitions(id, epoch, added);
       });
-    if (records.length === 0 && consumed === null) return [];
-    await ask("AddPartitionsToTxn", (known) => {
-      known.open ??= { state: "open", partitions: new Set(), offsets: [] };
-    });
-    const receipt = await ask("Produce", (known) => this.append(records, known.open));
+      receipt = await this.produce(id, records, (some) =>
+        this.append(some, coordinator.openFor(id, epoch)),
+      );
+    }
     if (consumed) {
-      await ask("TxnOffsetCommit", (known) => {
-        known.open?.offsets.push([`${consumed.group} ${keyOf(consumed)}`, consumed.offset]);
+      const { group, offset } = consumed;
+      await this.askCoordinator("AddOffsetsToTxn", id, () => {
+        coordinator.addOffsets(id, epoch);
+      });
+      const call = { api: "TxnOffsetCommit", by: id, broker: this.brokerOf(group) } as const;
+      await this.untilTaken(call, () => {
+        coordinator.openFor(id, epoch).offsets?.set(`${group} ${keyOf(consumed)}`, offset);
       });
     }
-    await ask("EndTxn", (known) => {
-      this.end(known, "committed");
-    });
+    if (records.length > 0 || consumed) {
+      await this.askCoordinator("EndTxn", id, () => {
+        coordinator.commit(id, epoch);
+      });
+    }
     return receipt;
   }
 
+  private askCoordinator<T>(api: Call["api"], id: string, handle: () => T): Promise<T> {
+    return this.untilTaken({ api, by: id, broker: this.brokerOf(id) }, handle);
+  }
+
+  /** One request to each broker that leads one of the partitions, side by side. */
+  private async produce(
+    by: string | null,
+    records: readonly OutRecord[],
+    append: (some: readonly OutRecord[]) => Receipt,
+  ): Promise<Receipt> {
+    const byBroker = new Map<number, number[]>();
+    records.forEach((record, index) => {
+      const broker = this.brokerOf(keyOf(record));
+      const indexes = byBroker.get(broker);
+      if (indexes) indexes.push(index);
+      else byBroker.set(broker, [index]);
+    });
+    const receipt = new Array<bigint>(records.length);
+    await Promise.all(
+      [...byBroker].map(async ([broker, indexes]) => {
+        const some = indexes.map((index) => records[index] as OutRecord);
+        const offsets = await this.untilTaken({ api: "Produce", by, broker }, () => append(some));
+        indexes.forEach((index, i) => (receipt[index] = offsets[i] as bigint));
+      }),
+    );
+    return receipt;
+  }
+
+  /** Repeats a request only while the answer says that it has had no effect. */
+  private async untilTaken<T>(call: Call, handle: () => T): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await this.network(call, handle);
+      } catch (error) {
+        if (!(error instanceof NotNow)) throw error;
+        if (attempt >= maxAttempts) throw new WriterLostError("indefinite", error.message);
+      }
+      await backOff(coordinatorBackoff, attempt, this.clock);
+    }
+  }
+
+  private brokerOf(name: string): number {
+    return this.shared.cluster?.brokerOf(name) ?? 0;
+  }
+
   private append(records: readonly OutRecord[], transaction: MemoryTransaction | null): Receipt {
-    for (const record of records) this.checkSize(record);
+    for (const record of records) {
+      this.checkSize(record);
+      if (transaction && !transaction.partitions.has(this.partition(record))) {
+        const what = `INVALID_TXN_STATE: ${keyOf(record)} is not part of the transaction`;
+        throw new WriterLostError("indefinite", what);
+      }
+    }
     return records.map((record) => {
       const appendTime =
         this.topic(record.topic).config.get("message.timestamp.type") === "LogAppendTime";
-      const timestamp = appendTime ? this.clock.now() : record.timestamp;
+      const timestamp = appendTime ? this.shared.clock.now() : record.timestamp;
       return this.partition(record).append({ ...record, timestamp }, transaction);
     });
   }
@@ -232,24 +324,14 @@ export class MemoryLog implements Log {
     throw new FatalError("BROKEN_INVARIANT", `A record for ${topic} is larger than ${limit} bytes`);
   }
 
-  private end(known: Coordinated, outcome: "committed" | "aborted"): void {
-    const transaction = known.open;
-    if (!transaction) return;
-    known.open = null;
-    transaction.state = outcome;
-    for (const partition of transaction.partitions) partition.mark(transaction);
-    if (outcome === "committed") {
-      for (const [key, offset] of transaction.offsets) this.groupOffsets.set(key, offset);
-    }
-  }
-
   private async read(
     from: TopicPartition & { readonly offset: bigint },
     { maxBytes, maxWaitMs }: ReadLimits,
     signal: AbortSignal,
   ): Promise<Slice> {
+    const call = { api: "Fetch", by: null, broker: this.brokerOf(keyOf(from)) } as const;
     const fetch = () =>
-      this.network({ api: "Fetch", by: null }, () => {
+      this.network(call, () => {
         const partition = this.partition(from);
         const bounds: LogOffsets = partition.bounds();
         if (from.offset < bounds.start || from.offset > bounds.end) {
@@ -262,12 +344,12 @@ export class MemoryLog implements Log {
       });
     const found = await fetch();
     if (found.next > from.offset || signal.aborted) return found;
-    await this.partition(from).change(maxWaitMs, this.clock, signal);
-    return fetch();
+    const isThere = await this.partition(from).change(found.next, maxWaitMs, this.clock, signal);
+    return isThere ? fetch() : found;
   }
 
   private topic(name: string): MemoryTopic {
-    const topic = this.topics.get(name);
+    const topic = this.shared.topics.get(name);
     if (!topic) throw new FatalError("TOPIC_MISSING", `There is no topic ${name}`);
     return topic;
   }
@@ -279,6 +361,9 @@ export class MemoryLog implements Log {
     return partition;
   }
 }
+
+/** How often one who has a definite reason to wait is asked. */
+const maxAttempts = 60;
 
 function keyOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;

@@ -4,8 +4,10 @@ import type { LogOffsets, LogRecord, OutRecord } from "../log.ts";
 /** A transaction as the coordinator and the partitions it has written to share it. */
 export interface MemoryTransaction {
   state: "open" | "committed" | "aborted";
+  /** Those that were added to it: each gets a marker, whether or not something was written there. */
   readonly partitions: Set<MemoryPartition>;
-  readonly offsets: [key: string, offset: bigint][];
+  /** Group and partition → offset; `null` before group offsets were added to it. */
+  offsets: Map<string, bigint> | null;
 }
 
 interface Entry {
@@ -21,19 +23,14 @@ export class MemoryPartition {
   private start = 0n;
   private end = 0n;
   private readonly firstOpen = new Map<MemoryTransaction, bigint>();
-  private waiting: (() => void)[] = [];
+  private readonly waiting = new Set<() => void>();
 
   bounds(): LogOffsets {
-    let stable = this.end;
-    for (const first of this.firstOpen.values()) if (first < stable) stable = first;
-    return { start: this.start, stable, end: this.end };
+    return { start: this.start, stable: this.stable(), end: this.end };
   }
 
   append(record: OutRecord, transaction: MemoryTransaction | null): bigint {
-    if (transaction && !this.firstOpen.has(transaction)) {
-      this.firstOpen.set(transaction, this.end);
-      transaction.partitions.add(this);
-    }
+    if (transaction && !this.firstOpen.has(transaction)) this.firstOpen.set(transaction, this.end);
     const { timestamp } = record;
     const bytes = (field: string | Buffer | null) => (field === null ? null : Buffer.from(field));
     return this.push({
@@ -60,7 +57,7 @@ export class MemoryPartition {
   }
 
   read(from: bigint, maxBytes: number): { records: LogRecord[]; next: bigint } {
-    const { stable } = this.bounds();
+    const stable = this.stable();
     const records: LogRecord[] = [];
     let bytes = 0;
     for (let i = this.indexOf(from); i < this.entries.length; i++) {
@@ -74,15 +71,17 @@ export class MemoryPartition {
     return { records, next: stable > from ? stable : from };
   }
 
-  compact(): void {
-    const { stable } = this.bounds();
+  /** Of each key the last committed record before `before` stays. Like the cleaner, it never passes an open transaction. */
+  compact(before: bigint = this.end): void {
+    const stable = this.stable();
+    const dirtyEnd = before < stable ? before : stable;
     const last = new Map<string, bigint>();
-    for (const entry of this.entries) {
-      if (isVisible(entry) && entry.record.key)
-        last.set(entry.record.key.toString("hex"), entry.record.offset);
+    for (const { record, ...entry } of this.entries) {
+      if (record.offset >= dirtyEnd) break;
+      if (isVisible(entry) && record.key) last.set(record.key.toString("hex"), record.offset);
     }
     this.entries = this.entries.filter(({ record, control, transaction }) => {
-      if (record.offset >= stable) return true;
+      if (record.offset >= dirtyEnd) return true;
       if (control || transaction?.state === "aborted" || !record.key) return false;
       return last.get(record.key.toString("hex")) === record.offset;
     });
@@ -93,21 +92,41 @@ export class MemoryPartition {
     this.entries = this.entries.filter(({ record }) => record.offset >= this.start);
   }
 
-  /** Resolves when something is appended, after `maxWaitMs`, or when `signal` aborts. */
-  async change(maxWaitMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  /**
+   * Waits until there is something to read at `from`, at most `maxWaitMs`, or until `signal` aborts.
+   * @returns whether there is
+   */
+  async change(
+    from: bigint,
+    maxWaitMs: number,
+    clock: Clock,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    if (this.stable() > from) return true;
     const enough = new AbortController();
-    this.waiting.push(() => {
+    const wake = () => {
       enough.abort();
-    });
+    };
+    this.waiting.add(wake);
     await clock.sleep(maxWaitMs, signal, enough.signal);
+    this.waiting.delete(wake);
+    return this.stable() > from;
+  }
+
+  private stable(): bigint {
+    let stable = this.end;
+    for (const first of this.firstOpen.values()) if (first < stable) stable = first;
+    return stable;
   }
 
   private push(entry: Entry): bigint {
     this.entries.push(entry);
     const offset = this.end++;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const resolve of waiting) resolve();
+    if (this.waiting.size > 0 && (entry.control || this.firstOpen.size === 0)) {
+      const waiting = [...this.waiting];
+      this.waiting.clear();
+      for (const wake of waiting) wake();
+    }
     return offset;
   }
 
@@ -124,6 +143,6 @@ export class MemoryPartition {
   }
 }
 
-function isVisible({ control, transaction }: Entry): boolean {
+function isVisible({ control, transaction }: Pick<Entry, "control" | "transaction">): boolean {
   return !control && (transaction === null || transaction.state === "committed");
 }

@@ -4,14 +4,19 @@ export interface Call {
     | "InitProducerId"
     | "AddPartitionsToTxn"
     | "Produce"
+    | "AddOffsetsToTxn"
     | "TxnOffsetCommit"
     | "EndTxn"
     | "Fetch"
     | "ListOffsets"
     | "OffsetFetch"
+    | "JoinGroup"
+    | "LeaveGroup"
     | "Heartbeat";
   /** The transactional id, where the caller has one. */
   readonly by: string | null;
+  /** The broker that is asked: the partition's leader, or the coordinator; see `Cluster.brokerOf`. */
+  readonly broker: number;
 }
 
 /**
@@ -19,3 +24,11 @@ export interface Call {
  * answer (throw after it), or deliver the request later than its caller waits.
  */
 export type Network = <T>(call: Call, handle: () => T) => Promise<T>;
+
+/**
+ * An answer that says that the request has had no effect, and why it should be made again:
+ * CONCURRENT_TRANSACTIONS, NOT_LEADER_OR_FOLLOWER and their like.
+ */
+export class NotNow extends Error {
+  override readonly name = "NotNow";
+}
