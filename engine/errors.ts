@@ -21,6 +21,7 @@ export type PoisonCode =
   | "INVALID_COMMAND_ID"
   | "WRONG_PARTITION" // A client with another hash than murmur2.
   | "DECIDER_THREW" // A fault in the author's decide or evolve.
+  | "CRASHED_WORKER" // Two processes died while they handled it alone: see `commands/crash-breaker.ts`.
   | "INVALID_EVENT"; // The decider accepted with an event or a state that its schema cannot hold.
 
 /** Why a command got neither yes nor no. Not final: the same id may be sent again once the cause is gone. */

@@ -35,11 +35,17 @@ export function commandHooks(
       metrics.set("foldlog_restore_stuck_seconds", labels, stuckMs / 1000);
       health.set(key, "opening", `waits for an open transaction on ${keyOf(at)}`);
     },
-    ready: ({ fromStore, tookMs, resume }) => {
+    ready: ({ fromStore, tookMs, resume, suspicion }) => {
       const from = fromStore ? "store" : "log";
       metrics.observe("foldlog_restore_duration_seconds", { worker, from }, tookMs / 1000);
       health.set(key, "ready");
       logger.info({ partition: key, from, tookMs, resume: String(resume) }, "ready");
+      if (suspicion === null) return;
+      const { until, accused } = suspicion;
+      logger.warn(
+        { partition: key, until: String(until), deaths: accused?.deaths.length ?? 0 },
+        "the process before died while it handled commands: taking them one by one",
+      );
     },
     committed: (commit) => {
       for (const [kind, count] of commit.tally) {

@@ -4,6 +4,7 @@ import type { Registry } from "./avro/registry.ts";
 import { systemClock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import { commandLimits, processCommands } from "./commands/command-processor.ts";
+import { fileNotes } from "./commands/note.ts";
 import { sqliteStores } from "./commands/sqlite-store.ts";
 import type { Config } from "./config.ts";
 import type { TransientError } from "./errors.ts";
@@ -99,6 +100,7 @@ async function runCommands(
   const { decider, topics } = worker;
   const group = groupOf(worker);
   const openStore = sqliteStores(config.stateDir);
+  const openNote = fileNotes(config.stateDir);
   await inGroup(
     { log, group, topics: [topics.commands.name], health, logger },
     signal,
@@ -112,6 +114,7 @@ async function runCommands(
           log,
           codec,
           openStore,
+          openNote,
           clock: systemClock,
           confirm: (it) => membership.confirm(it),
           hooks: commandHooks(name, of, { metrics, logger, health }),

@@ -8,6 +8,7 @@ import {
   type CommandPartition,
   processCommands,
 } from "../engine/commands/command-processor.ts";
+import type { OpenNote } from "../engine/commands/note.ts";
 import type { OpenStore } from "../engine/commands/store.ts";
 import type { Decider, Message } from "../engine/decider.ts";
 import { Position, Reply } from "../engine/generated.ts";
@@ -90,6 +91,7 @@ export interface BankRun {
   readonly codec: Codec;
   readonly clock: Clock;
   readonly openStore: OpenStore;
+  readonly openNote?: OpenNote;
   readonly decider?: AnyDecider;
   readonly limits?: Partial<CommandLimits>;
   readonly confirm?: CommandPartition<schemas.AccountState>["confirm"];
@@ -119,6 +121,7 @@ export function processPartition(run: BankRun, partition: number): RunningPartit
       log: run.log,
       codec: run.codec,
       openStore: run.openStore,
+      ...(run.openNote && { openNote: run.openNote }),
       clock: run.clock,
       confirm: run.confirm ?? (async () => true),
       limits: { ...commandLimits, ...run.limits },

@@ -9,7 +9,9 @@ import { type Batch, type BatchLimits, ReadAhead } from "../read-ahead.ts";
 import type { AggregateTopics } from "../topic.ts";
 import { type WindowLimits, windowLimits } from "./answers.ts";
 import { commandReader } from "./command.ts";
+import { CrashBreaker, type Suspicion } from "./crash-breaker.ts";
 import { Draft, type DraftContext, type SnapshotLimits, snapshotLimits } from "./draft.ts";
+import type { Note, OpenNote } from "./note.ts";
 import { foldIdentity, PartitionState, type PartitionStateOptions } from "./partition-state.ts";
 import { type Marks, restore, storeFitsLog } from "./restore.ts";
 import type { OpenStore, Store } from "./store.ts";
@@ -23,6 +25,8 @@ export interface CommandPartition<S> {
   readonly log: Log;
   readonly codec: Codec;
   readonly openStore: OpenStore;
+  /** Left out where nothing outlives the process: then a command that kills it is not found out. */
+  readonly openNote?: OpenNote;
   readonly clock: Clock;
   /** Law P1: whether the group, just asked, still has this partition here; see `Membership.confirm`. */
   readonly confirm: (of: TopicPartition) => Promise<boolean>;
@@ -60,6 +64,8 @@ export interface CommandHooks {
     readonly fromStore: boolean;
     readonly tookMs: number;
     readonly resume: bigint;
+    /** The process before this one died while it handled commands. */
+    readonly suspicion: Suspicion | null;
   }): void;
   committed(commit: Committed): void;
   /** How many commands are in the log and not consumed yet, control records counted; after each batch. */
@@ -131,7 +137,7 @@ async function runOnce<S>(
   failures: { inARow: number },
   signal: AbortSignal,
 ): Promise<void> {
-  const { log, topics, openStore, partition: number } = partition;
+  const { log, topics, openStore, openNote, partition: number } = partition;
   const id = transactionalId(
     `${topics.namespace}.${topics.aggregate}`,
     topics.commands.name,
@@ -141,26 +147,33 @@ async function runOnce<S>(
   const writer = await log.openWriter({ transactionalId: id });
   let reader: Reader | null = null;
   let store: Store | null = null;
+  let note: Note | null = null;
   try {
+    const name = `${topics.commands.name}/${number}`;
     reader = await log.openReader();
-    store = await openStore(`${topics.commands.name}/${number}`);
+    store = await openStore(name);
+    note = openNote?.(name) ?? null;
     // 2, 3 and 4. Marks, restore, resume.
-    const { state, resume } = await restorePartition(partition, reader, store, signal);
+    const restored = await restorePartition(partition, { reader, store, note }, signal);
     failures.inARow = -1; // It works: should it fail again, that is another failure.
-    await work(partition, { writer, reader, state, resume }, signal);
+    await work(partition, { writer, reader, ...restored }, signal);
   } finally {
     await writer.close();
     await reader?.close();
     await store?.close();
+    note?.close();
   }
 }
 
 async function restorePartition<S>(
   run: CommandPartition<S>,
-  reader: Reader,
-  store: Store,
+  {
+    reader,
+    store,
+    note,
+  }: { readonly reader: Reader; readonly store: Store; readonly note: Note | null },
   signal: AbortSignal,
-): Promise<{ state: PartitionState<S>; resume: bigint }> {
+): Promise<Omit<Work<S>, "writer" | "reader">> {
   const { decider, topics, partition, codec, clock, hooks, limits, log, group } = run;
   const startedAt = clock.now();
   const bounds = (topic: string) => reader.offsets({ topic, partition }, signal);
@@ -171,13 +184,14 @@ async function restorePartition<S>(
     replies: await bounds(topics.replies.name),
   };
   const fold = foldIdentity(decider.foldVersion, topics);
+  const clusterId = await log.clusterId();
   const options: PartitionStateOptions<S> = {
     decider,
     topics,
     codec,
     store,
     identity: {
-      clusterId: await log.clusterId(),
+      clusterId,
       topic: topics.commands.name,
       partition,
       partitions: topics.commands.partitions,
@@ -200,8 +214,10 @@ async function restorePartition<S>(
     ({ state, restored } = PartitionState.open(options, startedAt, notBefore));
   }
   const resume = await restore({ ...common, onStuck, state, fromStore: restored }, signal);
-  hooks.ready({ fromStore: restored, tookMs: clock.now() - startedAt, resume });
-  return { state, resume };
+  const breaker = new CrashBreaker(note, { clusterId, resume });
+  const { suspicion } = breaker;
+  hooks.ready({ fromStore: restored, tookMs: clock.now() - startedAt, resume, suspicion });
+  return { state, resume, breaker };
 }
 
 interface Work<S> {
@@ -209,15 +225,17 @@ interface Work<S> {
   readonly reader: Reader;
   readonly state: PartitionState<S>;
   readonly resume: bigint;
+  readonly breaker: CrashBreaker;
 }
 
 /** The loop. Decode, settle against a draft, commit, keep the draft. */
 async function work<S>(
   run: CommandPartition<S>,
-  { writer, reader, state, resume }: Work<S>,
+  { reader, resume, ...working }: Work<S>,
   signal: AbortSignal,
 ): Promise<void> {
   const { topics, partition, clock, codec, hooks, limits } = run;
+  const { state, breaker } = working;
   const of: TopicPartition = { topic: topics.commands.name, partition };
   const context: DraftContext<S> = {
     worker: topics.aggregate,
@@ -239,21 +257,10 @@ async function work<S>(
         state.unwritten > 0 ? limits.storeDelayMs : idleMs,
         signal,
       );
-      await codec.learn(
-        batch.records.map(({ value }) => value),
-        signal,
-      );
-      if (isAborted(signal)) break;
-
-      const startedAt = clock.now();
-      const draft = new Draft(context, state, startedAt);
-      for (const record of batch.records) draft.consume(record);
-      const transaction = draft.seal(batch.next);
-      if (batch.records.length > 0 || isDue(batch, draft, state)) {
-        draft.keep(await writer.transact(transaction));
-        hooks.committed(committed(draft, batch, clock.now(), startedAt));
+      for (const portion of breaker.portions(batch)) {
+        await handle(run, { context, ...working }, portion, signal);
+        if (isAborted(signal)) break;
       }
-
       hooks.lag(Number(ahead.end - state.progress.commands));
       if (state.unwritten > 0 && clock.now() - storedAt >= limits.storeDelayMs) {
         state.write(true, clock.now());
@@ -266,6 +273,41 @@ async function work<S>(
   }
 }
 
+/** One batch, one transaction; none where it would say nothing. */
+async function handle<S>(
+  { clock, codec, hooks }: CommandPartition<S>,
+  {
+    context,
+    ...working
+  }: Omit<Work<S>, "reader" | "resume"> & { readonly context: DraftContext<S> },
+  batch: Batch,
+  signal: AbortSignal,
+): Promise<void> {
+  const { writer, state, breaker } = working;
+  const [first] = batch.records;
+  const poison = first === undefined ? null : breaker.condemned(first);
+  if (poison === null) {
+    await codec.learn(
+      batch.records.map(({ value }) => value),
+      signal,
+    );
+  }
+  if (isAborted(signal)) return;
+
+  const startedAt = clock.now();
+  const draft = new Draft(context, state, startedAt);
+  if (first !== undefined && poison !== null) draft.bury(first, poison);
+  else {
+    breaker.surviving(batch, startedAt, () => {
+      for (const record of batch.records) draft.consume(record);
+    });
+  }
+  const transaction = draft.seal(batch.next);
+  if (batch.records.length > 0 || isDue(batch, draft, state)) {
+    draft.keep(await writer.transact(transaction));
+    hooks.committed(committed(draft, batch, clock.now(), startedAt));
+  }
+}
 /** Whether a batch of no commands is worth a transaction: snapshots are due, or the position has moved. */
 function isDue<S>(batch: Batch, draft: Draft<S>, state: PartitionState<S>): boolean {
   return draft.snapshotCount > 0 || batch.next > state.progress.commands;

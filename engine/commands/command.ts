@@ -29,6 +29,8 @@ export interface Poison {
   readonly aggregateId: string | null;
   readonly type: string | null;
   readonly schemaId: number | null;
+  /** How often it was tried, where that was more than once. */
+  readonly attempts?: number;
 }
 
 export type ReadCommand =

@@ -16,7 +16,7 @@ export const deadLetterHeaders = {
   exceptionMessage: "__connect.errors.exception.message",
   /** The `PoisonCode`. */
   code: "foldlog-error-code",
-  /** How often the record was tried; a record that can never be processed is tried once. */
+  /** How often the record was tried: once, unless nobody survived to tell what is wrong with it. */
   attempts: "foldlog-attempts",
   /** The schema id in its first bytes, where it has one. */
   schemaId: "foldlog-schema-id",
@@ -28,7 +28,7 @@ const maxMessageChars = 1_000;
 export function deadLetter(
   record: LogRecord,
   from: TopicPartition,
-  { code, message, schemaId }: Poison,
+  { code, message, schemaId, attempts = 1 }: Poison,
   { dlq, worker }: { readonly dlq: Topic; readonly worker: string },
 ): OutRecord {
   const said: [string, string][] = [
@@ -40,7 +40,7 @@ export function deadLetter(
     [deadLetterHeaders.exceptionClass, "PoisonError"],
     [deadLetterHeaders.exceptionMessage, message.slice(0, maxMessageChars).toWellFormed()],
     [deadLetterHeaders.code, code],
-    [deadLetterHeaders.attempts, "1"],
+    [deadLetterHeaders.attempts, String(attempts)],
   ];
   if (schemaId !== null) said.push([deadLetterHeaders.schemaId, String(schemaId)]);
   return {

@@ -124,6 +124,17 @@ export class Draft<S> {
     this.take(record, command, outcome);
   }
 
+  /** Without a look at it: a dead letter with its bytes, and the reply `failed`. */
+  bury(record: LogRecord, poison: Poison): void {
+    const { topicPartition, topics, worker } = this.context;
+    const { code, commandId, aggregateId, type } = poison;
+    this.deadLetterCodes.push(code);
+    this.deadLetters.push(deadLetter(record, topicPartition, poison, { dlq: topics.dlq, worker }));
+    const key = commandId ?? unidentifiedReplyKey(topicPartition.partition, record.offset);
+    const unread = { id: commandId, aggregateId, type, hash: null, issueTime: null };
+    this.reply(record, unread, key, failure(code), "failed");
+  }
+
   /** Everything as one transaction, which consumes up to `nextOffset`. */
   seal(nextOffset: bigint): Transaction {
     const { topicPartition, group, fold } = this.context;
@@ -286,16 +297,6 @@ export class Draft<S> {
     this.answered.set(JSON.stringify([aggregateId, commandId]), answer);
     const remembered = { aggregateId, commandId, answer };
     this.reply(record, command, commandId, final, final.outcome, remembered);
-  }
-
-  private bury(record: LogRecord, poison: Poison): void {
-    const { topicPartition, topics, worker } = this.context;
-    const { code, commandId, aggregateId, type } = poison;
-    this.deadLetterCodes.push(code);
-    this.deadLetters.push(deadLetter(record, topicPartition, poison, { dlq: topics.dlq, worker }));
-    const key = commandId ?? unidentifiedReplyKey(topicPartition.partition, record.offset);
-    const unread = { id: commandId, aggregateId, type, hash: null, issueTime: null };
-    this.reply(record, unread, key, failure(code), "failed");
   }
 
   private reply(
