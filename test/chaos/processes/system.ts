@@ -1,19 +1,237 @@
-import type { StartSystem } from "../system.ts";
+import { randomBytes } from "node:crypto";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cpSync } from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openRegistry } from "../../../engine/avro/registry.ts";
+import { systemClock } from "../../../engine/clock.ts";
+import { kafkaLog } from "../../../engine/kafka/kafka-log.ts";
+import { prepareDatabase } from "../../../engine/postgres/prepare-database.ts";
+import { registerAll } from "../../../engine/schemas/register.ts";
+import { apply, plan as planTopics } from "../../../engine/topic-plan.ts";
+import { silentChecklist } from "../../../ops/stack/checklist.ts";
+import { type Folder, folderAt, openFolder } from "../../../ops/stack/folder.ts";
+import { ensureParts } from "../../../ops/stack/parts.ts";
+import { endRunning } from "../../../ops/stack/running.ts";
+import { folderSetting } from "../../../ops/stack/settings.ts";
+import type { Fault, Plan } from "../plan.ts";
+import type { Ending, StartOptions, System } from "../system.ts";
+import { bankNamed, type NamedBank, projectionsIn } from "./system-bank.ts";
+import { type Faults, openFaults } from "./system-faults.ts";
+import { createDatabase, type Services, startServices } from "./system-services.ts";
+import { isReady, type KeptWorker, workersOf } from "./system-workers.ts";
 
 /**
  * A whole bank as processes on this machine: broker or brokers, registry, Postgres, and each worker in a network host
- * of its own behind its own proxies. What it composes, all of it beside this file:
- *
- * - `hosts.ts`: network hosts. `whyNoHosts(): string | null`; `openHosts(): Promise<Hosts>`; a host has a name, an
- *   address, the words to put before a command line to run it inside, and ways to cut it off from an address and port
- *   in one direction or both; `close()` removes them all, also what an earlier run left.
- * - `proxies.ts`: one process a worker, between its host and the real Kafka (each broker), registry and Postgres.
- *   Gives the addresses that the worker is to be started with; `disturb(fault)` and `settle(fault)` as plans say it;
- *   `killAt(point, times, pid)`: the process with that pid gets SIGKILL when it comes to the failpoint, before the
- *   request is passed on, or before its answer is; tells when it has happened.
- * - `disk.ts`: a folder on a disk of a size, that can be filled and emptied.
- * - `cluster.ts`: one broker or three, each started, killed, paused by its number; who leads, who controls.
+ * of its own behind its own proxies.
  */
-export const startProcesses: StartSystem = () => {
-  throw new Error("Not yet");
-};
+export interface ProcessSystem extends System {
+  readonly bank: NamedBank;
+  /** Stops the workers, and starts those of another plan on topics and a database of their own. */
+  renew(plan: Plan, signal: AbortSignal): Promise<void>;
+}
+
+const clock = systemClock;
+const readyMs = 60_000;
+const lookMs = 50;
+const stopBudgetMs = 10_000;
+
+export async function startProcesses(
+  options: StartOptions,
+  signal: AbortSignal,
+): Promise<ProcessSystem> {
+  const base = folderAt(folderSetting(process.env));
+  openFolder(base.dir);
+  const name = `chaos-${process.pid}-${randomBytes(3).toString("hex")}`;
+  const folder = openFolder(join(base.dir, name));
+  const guardian = guard(folder.dir);
+  try {
+    const found = { partsDir: base.parts, checklist: silentChecklist, signal, env: process.env };
+    const parts = await ensureParts(folder, found);
+    const endings: Ending[] = [];
+    const onEnding = (ending: Ending) => endings.push(ending);
+    const { onStep } = options;
+    const services = await startServices({ folder, parts, clock, onEnding, onStep });
+    const system = new Processes({ start: options, folder, services, endings, guardian });
+    await system.open(options.plan, "bank", signal);
+    return system;
+  } catch (error) {
+    await endRunning(folder.run, stopBudgetMs);
+    await guardian.release();
+    throw error;
+  }
+}
+
+interface ProcessesOptions {
+  readonly start: StartOptions;
+  /** Of the stack: data, logs, pid files. */
+  readonly folder: Folder;
+  readonly services: Services;
+  readonly endings: Ending[];
+  readonly guardian: Guardian;
+}
+
+class Processes implements ProcessSystem {
+  bank: NamedBank = bankNamed("bank");
+  addresses: System["addresses"];
+  private readonly options: ProcessesOptions;
+  private kept: readonly KeptWorker[] = [];
+  private faults: Faults | null = null;
+  private banks = 0;
+
+  constructor(options: ProcessesOptions) {
+    this.options = options;
+    this.addresses = this.addressesOf("foldlog");
+  }
+
+  /** Topics, schemas, views, and every worker of the plan, ready. */
+  async open(plan: Plan, namespace: string, signal: AbortSignal): Promise<void> {
+    const { services, start, folder, endings } = this.options;
+    this.bank = bankNamed(namespace);
+    const database = namespace === "bank" ? "foldlog" : `foldlog_${namespace}`;
+    if (namespace !== "bank") await createDatabase(services, database);
+    this.addresses = this.addressesOf(database);
+    start.onStep("Topics, schemas and views are made");
+    await prepareBank(this, services, signal);
+    this.kept = await workersOf(plan, {
+      ...{ folder, clock, bank: this.bank, replicationFactor: services.brokers.length },
+      onEnding: (ending) => endings.push(ending),
+      surroundingsOf: async () => ({
+        kafkaBrokers: services.kafkaBrokers,
+        registryUrl: services.registryUrl,
+        databaseUrl: (role) => services.databaseUrl(role, database),
+        inside: [],
+        address: "127.0.0.1",
+      }),
+    });
+    const gateway = this.kept.find(({ worker }) => worker === "gateway");
+    this.addresses = { ...this.addresses, apiUrl: gateway?.apiUrl ?? null };
+    this.faults = openFaults({ services, clock, system: this, kept: this.kept });
+    start.onStep(`${this.kept.map(({ name }) => name).join(", ")} start`);
+    await Promise.all(this.kept.map(({ process: it }) => it.start()));
+    await untilReady(this.kept, signal);
+  }
+
+  async renew(plan: Plan, signal: AbortSignal): Promise<void> {
+    await this.stopWorkers();
+    this.banks += 1;
+    await this.open(plan, `bank${this.banks + 1}`, signal);
+  }
+
+  async begin(fault: Fault): Promise<void> {
+    await this.faults?.begin(fault);
+  }
+
+  async end(fault: Fault): Promise<void> {
+    await this.faults?.end(fault);
+  }
+
+  async heal(): Promise<void> {
+    await this.faults?.heal();
+    const { postgres, registry, brokers } = this.options.services;
+    for (const it of [postgres, registry, ...brokers]) it.heal();
+    for (const { process: it } of this.kept) it.heal();
+  }
+
+  workers(): ReturnType<System["workers"]> {
+    return this.kept.filter(({ process: it }) => it.isUp);
+  }
+
+  endings(): readonly Ending[] {
+    return this.options.endings;
+  }
+
+  async stop(): Promise<void> {
+    const { services, folder, guardian, start } = this.options;
+    const { postgres, registry, brokers } = services;
+    const all = [...this.kept.map((it) => it.process), registry, ...brokers, postgres];
+    for (const it of all) it.stopKeeping();
+    await this.faults?.heal();
+    for (const it of all) it.signal("SIGCONT");
+    await endRunning(folder.run, stopBudgetMs);
+    await Promise.all(all.map((it) => it.ended));
+    cpSync(folder.logs, join(start.folder, "logs"), { recursive: true });
+    await guardian.release();
+  }
+
+  private async stopWorkers(): Promise<void> {
+    for (const { process: it } of this.kept) {
+      it.stopKeeping();
+      it.signal("SIGTERM");
+    }
+    await Promise.all(this.kept.map(({ process: it }) => it.ended));
+  }
+
+  private addressesOf(database: string): System["addresses"] {
+    const { services } = this.options;
+    return {
+      kafkaBrokers: services.kafkaBrokers,
+      registryUrl: services.registryUrl,
+      databaseUrl: services.databaseUrl("foldlog_owner", database),
+      databaseReadUrl: services.databaseUrl("foldlog_reader", database),
+      apiUrl: null,
+    };
+  }
+}
+
+async function prepareBank(
+  { bank, addresses }: Pick<ProcessSystem, "bank" | "addresses">,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const brokers = addresses.kafkaBrokers.split(",");
+  const log = kafkaLog({ brokers, clientId: "chaos", tls: null, sasl: null });
+  const replicas = services.brokers.length;
+  try {
+    await apply(log, await planTopics(log, bank.allTopics, replicas), replicas);
+  } finally {
+    await log.close();
+  }
+  const registry = openRegistry({ url: addresses.registryUrl, requestTimeoutMs: 5_000 });
+  await registerAll({ registry, topics: bank.allTopics, idsFile: null }, signal);
+  const { passwords } = services;
+  await prepareDatabase({
+    ownerUrl: addresses.databaseUrl,
+    projections: projectionsIn(bank),
+    passwords,
+  });
+}
+
+async function untilReady(workers: readonly KeptWorker[], signal: AbortSignal): Promise<void> {
+  const deadline = clock.now() + readyMs;
+  for (const worker of workers) {
+    while (!(await isReady(worker))) {
+      signal.throwIfAborted();
+      if (clock.now() > deadline) {
+        throw new Error(`${worker.name} is not ready after ${readyMs / 1000} s; see its log.`);
+      }
+      await clock.sleep(lookMs);
+    }
+  }
+}
+
+interface Guardian {
+  release(): Promise<void>;
+}
+
+const guardianFile = fileURLToPath(new URL("../../../ops/stack/guardian.ts", import.meta.url));
+
+/** Ends everything and removes the folder when this process ends, however it does. */
+function guard(dir: string): Guardian {
+  const guardian = spawn(process.execPath, [guardianFile, dir], {
+    detached: true, // A Ctrl-C in the terminal must not reach it.
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  guardian.unref();
+  if (guardian.stdin instanceof Socket) guardian.stdin.unref();
+  return {
+    async release() {
+      guardian.ref();
+      const gone = once(guardian, "exit");
+      guardian.stdin.end();
+      await gone;
+    },
+  };
+}

@@ -1,0 +1,45 @@
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Failpoint } from "../plan.ts";
+
+/** Death at a point of a worker's own code: told by a file among its local stores, which whoever comes there reads. */
+
+interface Armed {
+  readonly point: Failpoint;
+  readonly times: number;
+}
+
+const fileIn = (stateDir: string) => join(stateDir, "failpoint.json");
+
+/** The next process of the worker that keeps its stores here dies at this point, `times` times in all. */
+export function arm(stateDir: string, armed: Armed): void {
+  writeFileSync(fileIn(stateDir), JSON.stringify(armed));
+}
+
+export function disarm(stateDir: string): void {
+  rmSync(fileIn(stateDir), { force: true });
+}
+
+let watched: string | null = null;
+
+/** Called by a worker: this is where its stores are. */
+export function watchFailpoints(stateDir: string): void {
+  watched = stateDir;
+}
+
+/** Called by a worker that has come to a point: does not return where it is to die there. */
+export function comeTo(point: Failpoint): void {
+  if (watched === null) return;
+  const armed = armedIn(watched);
+  if (armed === null || armed.point !== point || armed.times < 1) return;
+  arm(watched, { point, times: armed.times - 1 });
+  process.kill(process.pid, "SIGKILL");
+}
+
+function armedIn(stateDir: string): Armed | null {
+  try {
+    return JSON.parse(readFileSync(fileIn(stateDir), "utf8")) as Armed;
+  } catch {
+    return null; // Nothing is armed, as nearly always.
+  }
+}
