@@ -168,6 +168,8 @@ const plan = z.strictObject({
   /** How many processes of each worker. */
   workers: z.record(z.string(), z.int().min(0)).default({ account: 2, balances: 1, statements: 1 }),
   faults: z.array(fault),
+  /** Of the simulator: commands of the load, by number, that are not sent; so a plan that fails gets small. */
+  without: z.array(z.int().min(0)).optional(),
   /** After the last fault is over: how long all may take to come to rest, in milliseconds. */
   quiesceMs: ms.default(120_000),
   /**
