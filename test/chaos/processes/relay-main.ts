@@ -17,8 +17,11 @@ async function listen({ address, port }: Where): Promise<void> {
       [client, served],
       [served, client],
     ] as const) {
-      one.on("error", () => void other.resetAndDestroy()); // As if they spoke to each other directly.
-      one.on("close", () => void other.destroySoon());
+      // As if they spoke to each other directly.
+      one.on("error", () => other.resetAndDestroy());
+      one.on("close", () => {
+        other.destroySoon();
+      });
       one.pipe(other);
     }
   });
