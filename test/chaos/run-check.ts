@@ -1,0 +1,96 @@
+import type { Codec } from "../../engine/codec.ts";
+import { openDatabase } from "../../engine/postgres/postgres.ts";
+import type { AggregateTopics } from "../../engine/topic.ts";
+import { accountAudit } from "../../ops/audit/account-audit.ts";
+import { audit, type AuditReport } from "../../ops/audit/audit.ts";
+import type { Violation } from "../../ops/audit/findings.ts";
+import { openLogReader } from "../../ops/audit/log-reader.ts";
+import { answeredOf } from "./samples.ts";
+import type { LoadCounts } from "./load.ts";
+import type { InvariantResult } from "./result.ts";
+import type { Addresses, Ending } from "./system.ts";
+
+/** The checks at the end of a run: those of the audit, and what the run itself has seen. */
+
+export interface CheckOptions {
+  readonly addresses: Addresses;
+  readonly topics: AggregateTopics;
+  readonly codec: Codec;
+  readonly counts: LoadCounts;
+  readonly endings: readonly Ending[];
+  /** What clients saw, and positions, as JSON lines. */
+  readonly historyFile: string;
+  readonly samplesFile: string;
+  readonly onProgress: (records: number) => void;
+}
+
+export interface Checked {
+  readonly invariants: readonly InvariantResult[];
+  /** Commands in the log that the audit found unanswered. */
+  readonly waiting: number;
+  readonly report: AuditReport;
+}
+
+export async function check(options: CheckOptions, signal: AbortSignal): Promise<Checked> {
+  const { addresses, topics, codec, onProgress } = options;
+  const brokers = addresses.kafkaBrokers.split(",");
+  const log = openLogReader({ brokers, clientId: "chaos-audit", tls: null, sasl: null }, signal);
+  const database = openDatabase({
+    url: addresses.databaseReadUrl,
+    applicationName: "chaos audit",
+    maxConnections: 2,
+    answerTimeoutMs: 60_000,
+  });
+  try {
+    const report = await audit(
+      {
+        ...{ aggregate: accountAudit(topics), log, codec, database, expected: null },
+        onProgress: ({ records }) => {
+          onProgress(records);
+        },
+      },
+      signal,
+    );
+    const invariants = [...report.invariants.map(resultOf(report)), ...ownResults(options)];
+    return { invariants, waiting: report.counts.waiting, report };
+  } finally {
+    log.close();
+    await database.close();
+  }
+}
+
+function resultOf({ counts }: AuditReport) {
+  return ({ id, promise, violated, violations }: AuditReport["invariants"][number]) => ({
+    id,
+    promise,
+    checked: counts.consumed,
+    violated,
+    violations: violations.map(lineOf),
+  });
+}
+
+function lineOf({ at, aggregateId, commandId, expected, found }: Violation): string {
+  const who = [aggregateId ?? null, commandId ?? null].filter((it) => it !== null).join(" ");
+  return `${at} ${who}: expected ${expected}; found ${found}`;
+}
+
+/** What only the run itself can tell. */
+function ownResults({ counts, endings }: CheckOptions): readonly InvariantResult[] {
+  const unwanted = endings.filter(({ isWanted }) => !isWanted);
+  return [
+    {
+      id: "answers",
+      promise: "poison is answered with its code, and what is sound never fails",
+      checked: answeredOf(counts),
+      violated: counts.surprising,
+      violations: counts.surprises,
+    },
+    {
+      id: "endings",
+      promise: "no process ends but by a fault of the plan",
+      checked: endings.length,
+      violated: unwanted.length,
+      violations: unwanted.map(({ name, how, said }) => `${name} ended (${how}): ${said}`),
+    },
+  ];
+}

@@ -1,0 +1,345 @@
+import { join } from "node:path";
+import { openCodec } from "../../engine/avro/avro-codec.ts";
+import { openRegistry } from "../../engine/avro/registry.ts";
+import { type Clock, isAborted, systemClock } from "../../engine/clock.ts";
+import type { Codec } from "../../engine/codec.ts";
+import { messageOf } from "../../engine/errors.ts";
+import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
+import type { Log } from "../../engine/log.ts";
+import type { AggregateTopics } from "../../engine/topic.ts";
+import { topics as catalog } from "../../topics/catalog.ts";
+import { openHistory } from "./load-history.ts";
+import { type RunningLoad, startLoad } from "./load.ts";
+import type { BackEnd, Fault, Plan } from "./plan.ts";
+import type { ChaosResult, FaultTime, RecoveryTimes, Sample } from "./result.ts";
+import { check, type Checked } from "./run-check.ts";
+import { untilAtRest } from "./run-rest.ts";
+import { type Sampler, startSampler } from "./samples.ts";
+import { commitOf } from "./run-commit.ts";
+import type { StartSystem, System } from "./system.ts";
+
+/**
+ * Runs a plan: load, the plan's faults at their times, then heal, come to rest, read, and check. Everything that
+ * happens is begun here and nowhere else.
+ */
+
+/** Where a run shows how far it is. */
+export interface Screen {
+  /** A line that stays. */
+  step(text: string): void;
+  /** Where the run is now, in the place of what was shown last. */
+  live(sample: Sample, inForce: readonly Fault[]): void;
+}
+
+export interface RunOptions {
+  readonly plan: Plan;
+  readonly backEnd: BackEnd;
+  /** Of this run alone; exists. */
+  readonly folder: string;
+  /** Starts the same plan again. */
+  readonly replay: string;
+  readonly screen: Screen;
+}
+
+/**
+ * Brings a system up, runs the plan on it, and takes it down, whatever happens. An aborted `signal` ends load and
+ * faults, and heals; what was seen until then is in the result.
+ */
+export async function runPlan(
+  options: RunOptions & { readonly start: StartSystem },
+  signal: AbortSignal,
+): Promise<ChaosResult> {
+  const { plan, folder, screen, start } = options;
+  const startedAt = systemClock.now();
+  const onStep = (step: string) => {
+    screen.step(step);
+  };
+  let system: System;
+  try {
+    system = await start({ plan, folder, onStep }, signal);
+  } catch (error) {
+    const because = [`The bank could not be brought up: ${messageOf(error)}`];
+    return { ...emptyResult(options, startedAt), because };
+  }
+  try {
+    return await runOn(system, options, signal);
+  } finally {
+    onStep("Everything is stopped");
+    await system.stop();
+  }
+}
+
+/** Runs a plan on a system that is up, and leaves it up, healed. */
+export async function runOn(
+  system: System,
+  options: RunOptions & { readonly topics?: AggregateTopics },
+  signal: AbortSignal,
+): Promise<ChaosResult> {
+  const { addresses } = system;
+  const { topics = catalog.account } = options;
+  const startedAt = systemClock.now();
+  const brokers = addresses.kafkaBrokers.split(",");
+  const log = kafkaLog({ brokers, clientId: "chaos", tls: null, sasl: null });
+  try {
+    const { commands, events, snapshots, replies, dlq } = topics;
+    const codec = await openCodec(
+      {
+        registry: openRegistry({ url: addresses.registryUrl, requestTimeoutMs: 5_000 }),
+        topics: [commands, events, snapshots, replies, dlq],
+        unknownIdWaitMs: 0,
+        clock: systemClock,
+      },
+      signal,
+    );
+    return await new Run(system, { ...options, topics, log, codec, startedAt }, signal).run();
+  } catch (error) {
+    await system.heal();
+    return { ...emptyResult(options, startedAt), because: [`The run failed: ${messageOf(error)}`] };
+  } finally {
+    await log.close();
+  }
+}
+
+interface Running extends RunOptions {
+  readonly topics: AggregateTopics;
+  readonly log: Log;
+  readonly codec: Codec;
+  readonly startedAt: number;
+}
+
+class Run {
+  private readonly system: System;
+  private readonly options: Running;
+  private readonly signal: AbortSignal;
+  private readonly clock: Clock = systemClock;
+  private readonly faultTimes: FaultTime[] = [];
+  private readonly inForce = new Set<Fault>();
+  /** Why the run itself could not be done as the plan says. */
+  private readonly troubles: string[] = [];
+  private readonly endingsBefore: number;
+  private loadStartedAt = 0;
+
+  constructor(system: System, options: Running, signal: AbortSignal) {
+    this.system = system;
+    this.options = options;
+    this.signal = signal;
+    this.endingsBefore = system.endings().length;
+  }
+
+  async run(): Promise<ChaosResult> {
+    const { plan, folder, topics, screen } = this.options;
+    const files = {
+      history: join(folder, "history.jsonl"),
+      samples: join(folder, "samples.jsonl"),
+    };
+    const history = openHistory(files.history, topics.aggregate, "client-");
+    const load = await this.startLoad(history);
+    const sampler = startSampler({
+      ...{ addresses: this.system.addresses, topics, clock: this.clock, counts: load.counts },
+      ...{ startedAt: this.loadStartedAt, file: files.samples },
+      projections: projectionsOf(plan),
+      onSample: (sample) => {
+        screen.live(sample, [...this.inForce]);
+      },
+    });
+    let missing: readonly string[];
+    let toRestMs: number | null = null;
+    try {
+      screen.step(`Load: ${plan.load.rate} commands/s for ${plan.load.for / 1_000} s`);
+      await Promise.all([load.sent, ...plan.faults.map((fault) => this.befall(fault, sampler))]);
+      const healedAt = this.clock.now();
+      screen.step("Healed; waiting until all is answered and at rest");
+      await this.system.heal();
+      const deadline = healedAt + plan.quiesceMs;
+      missing =
+        plan.expects === "survives"
+          ? await this.rest(load, deadline)
+          : await this.refusal(deadline);
+      if (missing.length === 0) toRestMs = this.clock.now() - this.lastEnd(healedAt);
+    } finally {
+      load.stop();
+      await sampler.stop();
+      await load.close();
+      history.close();
+    }
+    const checked = isAborted(this.signal) ? null : await this.check(load, files);
+    return this.result({ load, sampler, checked, missing, toRestMs });
+  }
+
+  private async startLoad(history: ReturnType<typeof openHistory>): Promise<RunningLoad> {
+    const { plan, topics, log, codec, screen } = this.options;
+    let troubled = 0;
+    this.loadStartedAt = this.clock.now();
+    const load = await startLoad({
+      ...{ load: plan.load, seed: plan.seed, run: `s${plan.seed}`, topics, log, codec, history },
+      ...{ apiUrl: this.system.addresses.apiUrl, clock: this.clock },
+      onTrouble: (message) => {
+        if (troubled++ < 5) screen.step(`The load sends again: ${message}`);
+      },
+    });
+    this.signal.addEventListener("abort", () => {
+      load.stop();
+    });
+    return load;
+  }
+
+  /** One fault, from its beginning to its end. */
+  private async befall(fault: Fault, sampler: Sampler): Promise<void> {
+    const { screen } = this.options;
+    await this.sleepUntil(fault.at);
+    if (isAborted(this.signal)) return;
+    const said = `${fault.id} ${fault.does}`;
+    const from = this.elapsed();
+    try {
+      sampler.announce(fault);
+      await this.system.begin(fault);
+      this.inForce.add(fault);
+      screen.step(`${said} begins`);
+      await this.sleepUntil(this.elapsed() + fault.for);
+      await this.system.end(fault);
+      screen.step(`${said} ends`);
+    } catch (error) {
+      this.troubles.push(`${said} could not be done: ${messageOf(error)}`);
+      screen.step(this.troubles.at(-1) ?? "");
+    } finally {
+      this.inForce.delete(fault);
+      this.faultTimes.push({ fault, from, to: this.elapsed() });
+    }
+  }
+
+  /** What is missing for rest at the deadline. */
+  private async rest(load: RunningLoad, deadline: number): Promise<readonly string[]> {
+    const { plan, topics, log } = this.options;
+    const settled = load.settled();
+    const at = { system: this.system, plan, topics, log, clock: this.clock };
+    const missing = await untilAtRest(at, deadline, this.signal);
+    if (missing.length === 0) await settled;
+    else settled.catch(() => undefined); // It ends with `close`.
+    return missing;
+  }
+
+  /** Waits for a worker to end with the code that the plan expects. */
+  private async refusal(deadline: number): Promise<readonly string[]> {
+    const { expects } = this.options.plan;
+    while (this.clock.now() < deadline && !isAborted(this.signal)) {
+      if (this.endings().some(({ said }) => said.includes(expects))) return [];
+      await this.clock.sleep(200, this.signal);
+    }
+    return [`No worker has refused to go on with ${expects}`];
+  }
+
+  private endings() {
+    return this.system.endings().slice(this.endingsBefore);
+  }
+
+  private async check(
+    load: RunningLoad,
+    files: { readonly history: string; readonly samples: string },
+  ): Promise<Checked | null> {
+    const { topics, codec, plan, screen } = this.options;
+    const { addresses } = this.system;
+    screen.step("Checking the log, the views, and what clients saw");
+    // What refuses to go on is what the plan wants.
+    const endings = plan.expects === "survives" ? this.endings() : [];
+    try {
+      return await check(
+        {
+          ...{ addresses, topics, codec, counts: load.counts, endings },
+          ...{ historyFile: files.history, samplesFile: files.samples },
+          onProgress: () => undefined,
+        },
+        this.signal,
+      );
+    } catch (error) {
+      this.troubles.push(`It could not be checked: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  private result({
+    load,
+    sampler,
+    checked,
+    missing,
+    toRestMs,
+  }: {
+    readonly load: RunningLoad;
+    readonly sampler: Sampler;
+    readonly checked: Checked | null;
+    readonly missing: readonly string[];
+    readonly toRestMs: number | null;
+  }): ChaosResult {
+    const { plan } = this.options;
+    const { sent, accepted, rejected, conflict, failed, unknown, longestSilenceMs } = load.counts;
+    const times: RecoveryTimes = { toRestMs, longestSilenceMs };
+    const waiting = plan.expects === "survives" ? (checked?.waiting ?? 0) : 0;
+    const restless = [
+      ...missing,
+      ...(waiting > 0 ? [`The audit found ${waiting} commands unanswered`] : []),
+    ];
+    const broken = (checked?.invariants ?? []).filter(({ violated }) => violated > 0);
+    const violations = broken.map(
+      ({ id, violated, violations: [first = ""] }) => `${id} violated ${violated} times: ${first}`,
+    );
+    const troubles = [...this.troubles, ...(isAborted(this.signal) ? ["It was interrupted"] : [])];
+    return {
+      ...emptyResult(this.options, this.options.startedAt),
+      verdict: verdictOf({ troubles, violations, restless }),
+      because: [...violations, ...troubles, ...restless],
+      faults: this.faultTimes,
+      samples: sampler.samples,
+      commands: { sent, accepted, rejected, conflict, failed, unknown },
+      invariants: checked?.invariants ?? [],
+      endings: this.endings(),
+      times,
+    };
+  }
+
+  private elapsed(): number {
+    return this.clock.now() - this.loadStartedAt;
+  }
+
+  private async sleepUntil(at: number): Promise<void> {
+    const ms = at - this.elapsed();
+    if (ms > 0) await this.clock.sleep(ms, this.signal);
+  }
+
+  private lastEnd(otherwise: number): number {
+    const ends = this.faultTimes.map(({ to }) => to + this.loadStartedAt);
+    return ends.length === 0 ? otherwise : Math.max(...ends);
+  }
+}
+
+/** What is violated outweighs everything; what could not be run proves nothing. */
+export function verdictOf({
+  troubles,
+  violations,
+  restless,
+}: Readonly<
+  Record<"troubles" | "violations" | "restless", readonly string[]>
+>): ChaosResult["verdict"] {
+  if (violations.length > 0) return "violated";
+  if (troubles.length > 0) return "could not run";
+  return restless.length > 0 ? "not at rest" : "held";
+}
+
+function projectionsOf({ workers }: Plan): readonly string[] {
+  const views = ["balances", "statements", "command_status", "event_index"];
+  return views.filter((it) => (workers[it] ?? 0) > 0);
+}
+
+/** A run of which nothing is known yet. */
+function emptyResult(options: RunOptions, startedAt: number): ChaosResult {
+  const { plan, backEnd, replay } = options;
+  return {
+    ...{ plan, backEnd, replay, startedAt, commit: commitOf(), endedAt: systemClock.now() },
+    verdict: "could not run",
+    because: [],
+    faults: [],
+    samples: [],
+    commands: { sent: 0, accepted: 0, rejected: 0, conflict: 0, failed: 0, unknown: 0 },
+    invariants: [],
+    endings: [],
+    times: { toRestMs: null, longestSilenceMs: 0 },
+  };
+}
