@@ -13,6 +13,10 @@ export interface BatchLimits extends ReadLimits {
   readonly maxAheadBytes: number;
 }
 
+/** An abort without a reason makes an exception with its stack, once a batch. */
+const woken = new Error("something has come");
+const enough = new Error("nothing more is to be read");
+
 /**
  * Reads on while a batch is being handled, so that the next one holds all that came in meanwhile: small when
  * idle, which keeps the latency low, and large when behind.
@@ -68,7 +72,7 @@ export class ReadAhead {
 
   /** Ends the reading, so that the reader is free again. */
   async stop(): Promise<void> {
-    this.stopped.abort();
+    this.stopped.abort(enough);
     this.wakeReader?.();
     await this.reading;
   }
@@ -92,11 +96,11 @@ export class ReadAhead {
         }
         this.position = slice.next;
         if (slice.end > this.end) this.end = slice.end;
-        if (slice.records.length > 0) this.wakeTaker.abort();
+        if (slice.records.length > 0) this.wakeTaker.abort(woken);
       }
     } catch (error) {
       this.failure = { error };
-      this.wakeTaker.abort();
+      this.wakeTaker.abort(woken);
     }
   }
 }

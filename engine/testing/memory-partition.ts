@@ -3,6 +3,8 @@ import type { LogOffsets, LogRecord, OutRecord } from "../log.ts";
 
 /** A transaction as the coordinator and the partitions it has written to share it. */
 export interface MemoryTransaction {
+  /** The transactional id and the epoch of its writer. */
+  readonly by: string;
   state: "open" | "committed" | "aborted";
   /** Those that were added to it: each gets a marker, whether or not something was written there. */
   readonly partitions: Set<MemoryPartition>;
@@ -71,6 +73,14 @@ export class MemoryPartition {
     return { records, next: stable > from ? stable : from };
   }
 
+  /** Every committed record that is left, with the writer of its transaction. */
+  committedBy(): (LogRecord & { readonly writer: string | null })[] {
+    const stable = this.stable();
+    return this.entries
+      .filter((entry) => entry.record.offset < stable && isVisible(entry))
+      .map(({ record, transaction }) => ({ ...record, writer: transaction?.by ?? null }));
+  }
+
   /** Of each key the last committed record before `before` stays. Like the cleaner, it never passes an open transaction. */
   compact(before: bigint = this.end): void {
     const stable = this.stable();
@@ -105,7 +115,7 @@ export class MemoryPartition {
     if (this.stable() > from) return true;
     const enough = new AbortController();
     const wake = () => {
-      enough.abort();
+      enough.abort("changed"); // A reason of our own: without one each abort makes an exception.
     };
     this.waiting.add(wake);
     await clock.sleep(maxWaitMs, signal, enough.signal);

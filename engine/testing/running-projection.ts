@@ -36,6 +36,9 @@ export interface RunOf {
   readonly clock: Clock;
 }
 
+/** Without a reason of its own each abort makes an exception. */
+const stopped = new Error("the run was stopped");
+
 /** Starts a run that owns its partition, with the usual limits; `changes` says what is otherwise. */
 export function startProjection(
   of: RunOf,
@@ -82,7 +85,7 @@ export function startProjection(
     },
     caughtUp: async () => running.until((now) => now.progress.at(-1)?.lagEvents === 0),
     async stop() {
-      stopping.abort();
+      stopping.abort(stopped);
       return ended;
     },
   };
