@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Decider, Decision, Message } from "../decider.ts";
+import { frozen } from "./frozen.ts";
 
 /** What a test expects of a decision. Each fails with both sides in words. */
 export interface Expectation<E, R> {
@@ -53,13 +54,4 @@ function same<E, R>(what: string, found: Decision<E, R>, expected: unknown): voi
   if (isDeepStrictEqual(found, expected)) return;
   const text = (value: unknown) => JSON.stringify(value, null, 2);
   throw new Error(`It ${what}\n${text(found)}\nand should have\n${text(expected)}`);
-}
-
-/** Frozen to its depth, so that a change in place throws where it is made. */
-function frozen<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const part of Object.values(value)) frozen(part);
-  }
-  return value;
 }

@@ -10,6 +10,9 @@ export { type GivenEvent, tablesAfter } from "./apply.ts";
 // A whole application in memory.
 export { type MemoryApplication, runInMemory } from "./memory-application.ts";
 
+// The same, killed everywhere.
+export { type CrashReport, exploreCrashes, type ExploreOptions } from "./crash-points.ts";
+
 // The parts of it, with their faults, for tests that go further.
 export { MemoryLog, type MemoryLogOptions } from "./memory-log.ts";
 export type { Call, Network } from "./network.ts";

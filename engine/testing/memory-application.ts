@@ -1,5 +1,4 @@
-import { aggregatesOf, type Application, projectionsOf, topicsOf } from "../application.ts";
-import { openCodec } from "../avro/avro-codec.ts";
+import { aggregatesOf, type Application, projectionsOf } from "../application.ts";
 import { systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { commandLimits, processCommands } from "../commands/command-processor.ts";
@@ -9,9 +8,8 @@ import type { AnyProjection } from "../projection.ts";
 import type { Outgoing } from "../sending/command-record.ts";
 import { Conversation } from "../sending/conversation.ts";
 import { outgoingOf } from "../sending/send-commands.ts";
-import type { AggregateTopics } from "../topic.ts";
+import { codecFor, commandPartition, createTopics, loopsOf } from "./memory-application-loops.ts";
 import { MemoryLog } from "./memory-log.ts";
-import { registryWith } from "./memory-registry.ts";
 import { MemoryStoreFiles } from "./memory-store.ts";
 import { type MemoryRow, type MemoryViews, memoryViews } from "./memory-views.ts";
 import { type RunningProjection, startProjection } from "./running-projection.ts";
@@ -49,21 +47,8 @@ export interface MemoryApplication {
  */
 export async function runInMemory(application: Application): Promise<MemoryApplication> {
   const log = new MemoryLog();
-  const topics = topicsOf(application);
-  for (const { name, partitions, config } of topics) {
-    await log.createTopic({ name, partitions, replicationFactor: 1, config });
-  }
-  const { upcasts = {} } = application;
-  const codec = await openCodec(
-    {
-      registry: await registryWith(topics),
-      topics,
-      upcasts,
-      unknownIdWaitMs: 0,
-      clock: systemClock,
-    },
-    new AbortController().signal,
-  );
+  await createTopics(log, application);
+  const codec = await codecFor(application);
   const views = new Map(projectionsOf(application).map((it) => [it, memoryViews(it)]));
   const aggregates = aggregatesOf(application);
   const waiting = new Map<string, (reply: Reply) => void>();
@@ -134,29 +119,21 @@ async function startWorkers({ application, log, codec, views }: Parts): Promise<
   const stopping = new AbortController();
   const { open: openStore } = new MemoryStoreFiles();
   const ends: Promise<unknown>[] = [];
-  for (const worker of Object.values(application.workers)) {
-    if (worker.kind !== "command-processor") continue;
-    const { decider, topics } = worker;
-    const shared = { decider, topics, log, codec, openStore, clock: systemClock };
-    for (let partition = 0; partition < topics.commands.partitions; partition++) {
-      ends.push(
-        processCommands(
-          { ...shared, ...loop(topics), partition, limits: commandLimits },
-          stopping.signal,
-        ),
-      );
-    }
-  }
   const runs = new Map<AnyProjection, RunningProjection[]>();
-  for (const [projection, view] of views) {
-    for (const { name: topic, partitions } of projection.topics) {
-      for (let partition = 0; partition < partitions; partition++) {
-        const at = { topicPartition: { topic, partition }, reader: await log.openReader() };
-        const run = startProjection({ projection, codec, views: view, clock: systemClock, ...at });
-        runs.set(projection, [...(runs.get(projection) ?? []), run]);
-        ends.push(run.ended);
-      }
+  for (const loop of loopsOf(application)) {
+    if (loop.kind === "commands") {
+      const parts = { log, codec, openStore, clock: systemClock, limits: commandLimits };
+      const partition = commandPartition(loop.worker, loop.partition, parts);
+      ends.push(processCommands(partition, stopping.signal));
+      continue;
     }
+    const { projection, of: topicPartition } = loop;
+    const view = views.get(projection);
+    if (view === undefined) continue;
+    const at = { topicPartition, reader: await log.openReader() };
+    const run = startProjection({ projection, codec, views: view, clock: systemClock, ...at });
+    runs.set(projection, [...(runs.get(projection) ?? []), run]);
+    ends.push(run.ended);
   }
   return {
     failure: failureOf(ends),
@@ -167,20 +144,6 @@ async function startWorkers({ application, log, codec, views }: Parts): Promise<
       stopping.abort();
       const projections = [...runs.values()].flat();
       await Promise.allSettled([...ends, ...projections.map((run) => run.stop())]);
-    },
-  };
-}
-
-function loop({ namespace, aggregate }: AggregateTopics) {
-  return {
-    group: `${namespace}.${aggregate}`,
-    confirm: async () => true,
-    hooks: {
-      opening: () => undefined,
-      stuck: () => undefined,
-      ready: () => undefined,
-      committed: () => undefined,
-      lag: () => undefined,
     },
   };
 }
