@@ -50,6 +50,8 @@ export class Answers {
   /** The offset of the reply → the id on its aggregate: the order of forgetting. */
   private readonly byOffset: Section;
   private readonly limits: WindowLimits;
+  /** No answer has its reply before this offset. */
+  private floor = 0n;
   count = 0;
   horizon: number | null = null;
   latestIssueTime: number | null = null;
@@ -101,9 +103,14 @@ export class Answers {
 
   /** Forgets what the writer of the log had forgotten: every answer whose reply is before `offset`. */
   forgetBefore(offset: bigint): void {
+    if (offset <= this.floor) return; // A restore is told the same again and again.
+    this.floor = offset;
     const evicted: string[] = [];
     for (const [at] of this.byOffset.inOrder()) {
-      if (BigInt(at) >= offset) break;
+      if (BigInt(at) >= offset) {
+        this.floor = BigInt(at);
+        break;
+      }
       evicted.push(at);
     }
     this.drop(evicted);

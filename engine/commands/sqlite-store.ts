@@ -41,7 +41,8 @@ const checkpointKey = Buffer.from("!checkpoint");
 const afterAll = Buffer.from([0xff]);
 /** Makes the next key there can be. */
 const firstOfAll = Buffer.from([0]);
-const portion = 100;
+/** Most who list want the first few; who wants more wants many. */
+const portions = { first: 4, next: 200 } as const;
 
 class SqliteStore implements Store {
   private readonly file: string;
@@ -61,7 +62,7 @@ class SqliteStore implements Store {
       this.database.exec(table);
       this.select = this.database.prepare("select value from entries where key = ?");
       this.selectRange = this.database.prepare(
-        `select key, value from entries where key >= ? and key < ? order by key limit ${portion}`,
+        "select key, value from entries where key >= ? and key < ? order by key limit ?",
       );
       this.upsert = this.database.prepare(
         "insert into entries values (?, ?) on conflict (key) do update set value = excluded.value",
@@ -84,13 +85,15 @@ class SqliteStore implements Store {
   /** In portions, so that no statement stays open between two entries. */
   *range(prefix: string, from: string): Generator<readonly [string, Buffer]> {
     const end = Buffer.concat([Buffer.from(prefix, "utf8"), afterAll]);
+    let portion: number = portions.first;
     for (let start = Buffer.from(from, "utf8"); ;) {
-      const rows = this.guarded(() => this.selectRange.all(start, end));
+      const rows = this.guarded(() => this.selectRange.all(start, end, portion));
       for (const row of rows) {
         start = bufferOf(row["key"]);
         yield [start.toString("utf8"), bufferOf(row["value"])];
       }
       if (rows.length < portion) return;
+      portion = portions.next;
       start = Buffer.concat([start, firstOfAll]);
     }
   }
@@ -154,15 +157,57 @@ class SqliteStore implements Store {
   }
 }
 
+/** A file that one process at a time has, with a name that stands in it. */
+export interface Claim {
+  readonly name: string;
+  release(): void;
+}
+
+/**
+ * Claims a file until `release`, or until this process is no more, however it ends: the lock is the kernel's.
+ * The first to claim it gives it its name. `null` where another process has it.
+ * @throws Error where the file cannot be used
+ */
+export function claimFile(file: string, newName: () => string): Claim | null {
+  const database = new DatabaseSync(file, { timeout: 0 });
+  try {
+    // In this mode the lock of the transaction outlives its commit.
+    database.exec("pragma locking_mode = exclusive; begin exclusive");
+    database.exec("create table if not exists claim (name text not null)");
+    const row = database.prepare("select name from claim").get();
+    const name = row === undefined ? newName() : String(row["name"]);
+    if (row === undefined) database.prepare("insert into claim values (?)").run(name);
+    database.exec("commit");
+    return {
+      name,
+      release: () => {
+        database.close();
+      },
+    };
+  } catch (error) {
+    database.close();
+    if (resultOf(error) === busy) return null;
+    throw error;
+  }
+}
+
 function bufferOf(value: unknown): Buffer<ArrayBuffer> {
   const bytes = value as Uint8Array<ArrayBuffer>;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB, the low byte of SQLite's extended result codes. */
+/** SQLITE_BUSY, SQLITE_CORRUPT and SQLITE_NOTADB. */
+const busy = 5;
+const damaged = [11, 26];
+
 function isDamage(error: unknown): boolean {
+  return damaged.includes(resultOf(error) ?? 0);
+}
+
+/** SQLite's result code, the low byte of the extended one; `null` where it is none. */
+function resultOf(error: unknown): number | null {
   const { errcode } = error as { errcode?: unknown };
-  return typeof errcode === "number" && [11, 26].includes(errcode & 0xff);
+  return typeof errcode === "number" ? errcode & 0xff : null;
 }
 
 function unusable(file: string, error: unknown): Error {

@@ -39,11 +39,14 @@ export class Section {
   private readonly deletes = new Set<string>();
   /** No key before this one is left, in the store. */
   private low: string;
+  /** Nothing under this prefix has been stored yet: a restore from the log need not ask for each of its entries. */
+  private empty: boolean;
 
   constructor(store: Store, prefix: string) {
     this.store = store;
     this.prefix = prefix;
     this.low = prefix;
+    this.empty = isEmpty(store.range(prefix, prefix));
   }
 
   get size(): number {
@@ -52,7 +55,7 @@ export class Section {
 
   get(name: string): Buffer | null {
     const key = this.prefix + name;
-    return this.puts.get(key) ?? (this.deletes.has(key) ? null : this.store.get(key));
+    return this.puts.get(key) ?? (this.deletes.has(key) ? null : this.stored(key));
   }
 
   set(name: string, value: Buffer): void {
@@ -78,7 +81,7 @@ export class Section {
       yield [key.slice(this.prefix.length), this.puts.get(key) ?? value];
     }
     for (const [key, value] of this.puts) {
-      if (this.store.get(key) === null) yield [key.slice(this.prefix.length), value];
+      if (this.stored(key) === null) yield [key.slice(this.prefix.length), value];
     }
   }
 
@@ -89,9 +92,19 @@ export class Section {
 
   /** Moves the unwritten changes into `changes`. */
   drainInto(changes: Map<string, Buffer | null>): void {
+    if (this.puts.size > 0) this.empty = false;
     for (const key of this.deletes) changes.set(key, null);
     for (const [key, value] of this.puts) changes.set(key, value);
     this.puts.clear();
     this.deletes.clear();
   }
+
+  private stored(key: string): Buffer | null {
+    return this.empty ? null : this.store.get(key);
+  }
+}
+
+function isEmpty(entries: Iterable<unknown>): boolean {
+  for (const _ of entries) return false;
+  return true;
 }
