@@ -243,6 +243,7 @@ describe("what files may hold", () => {
   test("no test sleeps", () => {
     const reasons: Readonly<Record<string, string>> = {
       "test/until.ts": "looks again at a condition, with a deadline",
+      "test/chaos/processes/proxy.ts": "holds requests for as long as a plan says",
       "test/broker/stock/timers.ts": "counts the timers of others",
     };
     // A `clock.sleep` is of a clock that jumps.

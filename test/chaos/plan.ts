@@ -95,7 +95,15 @@ const fault = z.discriminatedUnion("does", [
     link: z.enum(["kafka", "postgres", "registry", "http"]),
     /** Of Kafka only; every request where left out. */
     api: z.enum(kafkaApis).optional(),
-    how: z.enum(["stall", "lose-request", "lose-answer", "cut", "delay"]),
+    /** Of Postgres only; every request where left out. */
+    statement: z.enum(["BEGIN", "COMMIT"]).optional(),
+    /**
+     * `stall`: held for `ms`, with all that follows on the connection, and passed on even where its sender has
+     * given up; `delay`: answered so much later; `lose-request`: the connection is cut instead of passing it on;
+     * `cut`: when half of it has passed; `lose-answer`: when the answer comes; `swallow-answer`: nothing is heard
+     * of it, and the connection stays.
+     */
+    how: z.enum(["stall", "delay", "lose-request", "cut", "lose-answer", "swallow-answer"]),
     /** How many of them, by chance. */
     share: share.default(1),
     /** Of `stall` and `delay`. */
