@@ -83,6 +83,7 @@ export function checkAnswer(
   known: Known,
 ): void {
   const { command, reply: seen, commandOffset } = handling;
+  checks.findings.check("I4");
   if (seen === null) {
     const isExpired = commandOffset < known.from.replies;
     if (command === null || !known.isSettled || isExpired) return;

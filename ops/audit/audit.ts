@@ -2,11 +2,15 @@ import type { Codec } from "../../engine/codec.ts";
 import { FatalError } from "../../engine/errors.ts";
 import type { Database, Session } from "../../engine/postgres/postgres.ts";
 import type { AggregateTopics, TopicKind } from "../../engine/topic.ts";
-import type { AuditedPartition } from "./audited-log.ts";
-import { ExpectedComparison, type Comparison, type Expected } from "./expected.ts";
-import { Findings, type Invariant, invariants, type Violation } from "./findings.ts";
+import { auditPartitions, type AuditReport } from "./audit-partitions.ts";
+import type { AuditedPartition, HangingTransaction } from "./audited-log.ts";
+import type { ClientHistory } from "./clients.ts";
+import { ExpectedComparison, type Expected } from "./expected.ts";
+import type { Findings } from "./findings.ts";
 import type { LogReader, Mark } from "./log-reader.ts";
-import { auditPartition, type DomainCheck, type PartitionCounts } from "./partition-audit.ts";
+import type { AnyDecider } from "./oracle.ts";
+import type { DomainCheck } from "./partition-audit.ts";
+import type { PositionSample } from "./samples.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { inSnapshot } from "./views.ts";
 
@@ -15,6 +19,8 @@ import { inSnapshot } from "./views.ts";
 /** What an application adds for one of its aggregates. */
 export interface AuditedAggregate<V> {
   readonly topics: AggregateTopics;
+  /** Whom the oracle asks. */
+  readonly decider?: AnyDecider;
   /** Everything that is compared with the log, read in one snapshot of the database. */
   readViews(session: Session): Promise<V>;
   /** How many rows those views have, by name. */
@@ -40,6 +46,12 @@ export interface AuditOptions<V> {
   /** As the role that only reads. */
   readonly database: Database;
   readonly expected: Expected | null;
+  /** What clients saw; see `readClientHistory`. */
+  readonly clients?: ClientHistory;
+  /** Positions as they were seen; see `readSamples`. */
+  readonly samples?: Iterable<PositionSample> | AsyncIterable<PositionSample>;
+  /** Milliseconds since the epoch: the oracle is asked of what was decided since. */
+  readonly decidedSince?: number;
   readonly onProgress: (progress: Progress) => void;
 }
 
@@ -51,67 +63,51 @@ export interface Progress {
   readonly records: number;
 }
 
-export interface InvariantReport {
-  readonly id: Invariant;
-  readonly promise: string;
-  readonly violated: number;
-  /** The first of them. */
-  readonly violations: readonly Violation[];
-}
-
-export interface AuditReport {
-  readonly aggregate: string;
-  readonly hasHeld: boolean;
-  readonly invariants: readonly InvariantReport[];
-  readonly counts: PartitionCounts;
-  readonly rows: Readonly<Record<string, number>>;
-  /** Against the file that was given. */
-  readonly expected: Comparison | null;
-}
+export type { AuditReport, InvariantReport } from "./audit-partitions.ts";
 
 /**
- * Audits one aggregate: log, views and snapshots. The bank may go on meanwhile: what is under way is not judged
- * before it is done. Throws `TransientError` or `FatalError` where something cannot be looked at.
+ * Audits one aggregate: log, views and snapshots, and what clients and samples tell of it where they are given. The
+ * bank may go on meanwhile: what is under way is not judged before it is done. Throws `TransientError` or `FatalError`
+ * where something cannot be looked at.
  */
 export async function audit<V>(
   options: AuditOptions<V>,
   signal: AbortSignal,
 ): Promise<AuditReport> {
-  const { aggregate, log, database, onProgress } = options;
-  const { topics } = aggregate;
-  const findings = new Findings();
+  const { aggregate, log, database, onProgress, codec, clients, samples, decidedSince } = options;
+  const { topics, decider } = aggregate;
   const expected = options.expected === null ? null : new ExpectedComparison(options.expected);
   await requireTopics(log, topics);
 
   const views = await inSnapshot(database, (session) => aggregate.readViews(session), signal);
   const marks = await marksOf(log, topics);
-  const sum = { ...noCounts };
+  const { partitions } = topics.commands;
   let records = 0;
-  for (let partition = 0; partition < topics.commands.partitions; partition++) {
-    const source = partitionAt(log, topics, marks, partition);
-    const progress = (read: number) => {
-      records += read;
-      onProgress({ ...at, records });
-    };
-    const at = { aggregate: topics.aggregate, partition, partitions: topics.commands.partitions };
-    const context = { ...options, topics, source, findings, views, expected, signal };
-    const domain = (snapshots: Snapshots) => aggregate.check(context, snapshots);
-    const part = { topics, codec: options.codec, source, findings, domain, progress };
-    try {
-      add(sum, await auditPartition(part, signal));
-    } catch (error) {
-      if (!isLossOfLog(error)) throw error;
-      const where = `${topics.aggregate}, partition ${partition}`;
-      const wanted = "a log that can be read to its end";
-      findings.add({ invariant: "I13", at: where, expected: wanted, found: error.message });
-    }
-  }
-  await checkHanging(log, topics, { marks, findings });
-  return reportOf(topics.aggregate, findings, {
-    counts: sum,
-    rows: aggregate.rowsOf(views),
-    expected: expected?.result() ?? null,
-  });
+  const report = await auditPartitions(
+    {
+      ...{ topics, codec },
+      partitions: Array.from({ length: partitions }, (_, partition) =>
+        partitionAt(log, topics, marks, partition),
+      ),
+      domain: ({ source, findings, snapshots }) => {
+        const context = { topics, codec, source, findings, views, database, expected, signal };
+        return aggregate.check(context, snapshots);
+      },
+      hanging: () => hangingIn(log, topics, marks),
+      progress: (partition, read) => {
+        records += read;
+        onProgress({ aggregate: topics.aggregate, partition, partitions, records });
+      },
+      ...(decider !== undefined && { decider }),
+      ...(decidedSince !== undefined && { decidedSince }),
+      ...(clients !== undefined && { clients }),
+      ...(samples !== undefined && { samples }),
+    },
+    signal,
+  );
+  const comparison = expected?.result() ?? null;
+  const hasHeld = report.hasHeld && (comparison?.differences.length ?? 0) === 0;
+  return { ...report, hasHeld, rows: aggregate.rowsOf(views), expected: comparison };
 }
 
 /**
@@ -171,61 +167,36 @@ async function requireTopics(log: LogReader, topics: AggregateTopics): Promise<v
   }
 }
 
-function isLossOfLog(error: unknown): error is FatalError {
-  if (!(error instanceof FatalError)) return false;
-  return error.code === "CORRUPT_BATCH" || error.code === "LOG_TRUNCATED";
-}
-
-async function checkHanging(
+/** In all of the aggregate's topics, and where its processor's offsets are committed if we may look there. */
+async function hangingIn(
   log: LogReader,
   topics: AggregateTopics,
-  { marks, findings }: { readonly marks: Marks; readonly findings: Findings },
-): Promise<void> {
-  const all = markOrder.flatMap((kind) =>
-    marks[kind].map(({ end }, partition) =>
-      log.hanging({ topic: topics[kind].name, partition }, end),
-    ),
+  marks: Marks,
+): Promise<readonly (HangingTransaction | null)[]> {
+  const places = markOrder.flatMap((kind) =>
+    marks[kind].map(({ end }, partition) => ({ topic: topics[kind].name, partition, end })),
   );
-  for (const hanging of await Promise.all(all)) {
-    if (hanging === null) continue;
-    const { topic, partition, stable, end } = hanging;
-    findings.add({
-      invariant: "I13",
-      at: `${topic}/${partition}/${stable}`,
-      expected: `committed records readable up to ${end}`,
-      found: `an open transaction from ${stable} on: find its producer by kafka-transactions.sh find-hanging`,
-    });
+  places.push(...(await placesOfOffsets(log, topics)));
+  return Promise.all(places.map(({ end, ...of }) => log.hanging(of, end)));
+}
+
+/** Kafka's own topic of committed offsets, which a transaction writes to as well. */
+const offsetsTopic = "__consumer_offsets";
+
+/** The partition in which the processor's group commits (Kafka's GroupMetadataManager#partitionFor). */
+async function placesOfOffsets(log: LogReader, { namespace, aggregate }: AggregateTopics) {
+  try {
+    const partitions = await log.partitionsOf(offsetsTopic);
+    const group = `${namespace}.${aggregate}`;
+    let hash = 0; // Java's String#hashCode.
+    for (let i = 0; i < group.length; i++) hash = (Math.imul(31, hash) + group.charCodeAt(i)) | 0;
+    const of = { topic: offsetsTopic, partition: (hash & 0x7fffffff) % partitions };
+    return [{ ...of, end: (await log.mark(of)).end }];
+  } catch (error) {
+    // Not every auditor may look there, and where no group has ever been it is missing.
+    if (error instanceof FatalError && mayBeUnseen.has(error.code)) return [];
+    throw error;
   }
 }
 
-const noCounts: PartitionCounts = {
-  consumed: 0,
-  waiting: 0,
-  replies: 0,
-  events: 0,
-  deadLetters: 0,
-  aggregates: 0,
-  underWay: 0,
-  expiredCommands: 0,
-  expiredReplies: 0,
-};
-
-function add(sum: Record<keyof PartitionCounts, number>, counts: PartitionCounts): void {
-  for (const name of Object.keys(counts) as (keyof PartitionCounts)[]) sum[name] += counts[name];
-}
-
-function reportOf(
-  aggregate: string,
-  findings: Findings,
-  rest: Pick<AuditReport, "counts" | "rows" | "expected">,
-): AuditReport {
-  const all = (Object.keys(invariants) as Invariant[]).map((id) => ({
-    id,
-    promise: invariants[id],
-    violated: findings.count(id),
-    violations: findings.of(id),
-  }));
-  const hasHeld =
-    all.every(({ violated }) => violated === 0) && (rest.expected?.differences.length ?? 0) === 0;
-  return { aggregate, hasHeld, invariants: all, ...rest };
-}
+const mayBeUnseen: ReadonlySet<string> = new Set(["UNAUTHORIZED", "TOPIC_MISSING"]);

@@ -13,6 +13,8 @@ export interface AuditSlice {
   readonly records: readonly AuditRecord[];
   /** Whether retention has removed records between these and the ones before. */
   readonly isAfterGap: boolean;
+  /** Records of aborted transactions that stood among these; left out by a reader that cannot tell. */
+  readonly aborted?: readonly AuditRecord[];
 }
 
 /**

@@ -58,6 +58,7 @@ class BankCheck implements DomainCheck {
     this.balances.reach(event.record.offset);
     this.statements.reach(event.record.offset);
     const { aggregateId } = event;
+    this.options.findings.check("I7");
     const { account, objection } = foldEvent(this.accounts.get(aggregateId), event);
     if (objection !== null) {
       const { source } = this.options;
@@ -102,6 +103,7 @@ class BankCheck implements DomainCheck {
       const found = `a row with the balance ${row.balanceCents}`;
       this.report("I8", { ...rowOf("balances", accountId), expected: "no row", found });
     }
+    this.options.findings.check("I8", this.accounts.size);
     for (const [accountId, account] of this.accounts) {
       const row = rows.get(accountId);
       const where = rowOf("balances", accountId);
@@ -135,6 +137,7 @@ class BankCheck implements DomainCheck {
       const found = `${statement.movements.count} rows`;
       this.report("I8", { ...rowOf("statements", accountId), expected: "no rows", found });
     }
+    this.options.findings.check("I8", this.accounts.size);
     for (const [accountId, { movements: wanted }] of this.accounts) {
       const found = rows.get(accountId)?.movements ?? { count: 0, low: 0, high: 0 };
       const { count, low, high } = found;
@@ -149,6 +152,7 @@ class BankCheck implements DomainCheck {
   }
 
   private compareSum(view: "balances" | "statements", sumCents: bigint): void {
+    this.options.findings.check("I7");
     if (sumCents === this.totalCents) return;
     const { partition } = this.options.source;
     this.report("I7", {
@@ -163,6 +167,7 @@ class BankCheck implements DomainCheck {
     { state, at }: SeenSnapshot,
     account: Account,
   ): void {
+    this.options.findings.check("I8");
     for (const field of ["status", "owner", "balanceCents"] as const) {
       if (state[field] === account[field]) continue;
       const shown = (value: unknown) => `${field} ${JSON.stringify(value)}`;

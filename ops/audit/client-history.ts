@@ -35,7 +35,7 @@ export interface CommandResult {
   readonly outcome: "accepted" | "rejected" | "conflict" | "failed";
   /** 0 where the answer was `failed`. */
   readonly version: number;
-  /** Of the client's own record. */
+  /** Of the client's own record, or of the command's first handling; empty where the client was not told. */
   readonly commandOffset: string;
   readonly partition: number;
   readonly reason: string | null;
@@ -53,7 +53,7 @@ export type QueryEntry = {
   | {
       /** `fail`: refused (409, or a time-out of the wait), which is always allowed. */
       readonly type: "ok" | "fail" | "info";
-      /** Of the aggregate, as the view has it; 0 where there is no row. */
+      /** Of the aggregate, as a view shows it that has a row for each; 0 where there is no row. */
       readonly version?: number;
     }
 );

@@ -42,6 +42,7 @@ export function checkDeadLetter(
     checks.findings.add({ invariant: "I10", ...violation });
   };
   const failure = seen?.reply.outcome === "failed" ? seen.reply.reason : null;
+  if (deadLetter !== null || failure !== null) checks.findings.check("I10");
 
   if (seen !== null && command !== null) {
     const fault = lastingFaultOf(command, checks.partition, partitions);

@@ -17,6 +17,7 @@ export function checkEffects(
   const { isSettled, from } = known;
   const [first] = events;
   checkWriters(checks, handling);
+  checks.findings.check("I2", events.length);
   if (first !== undefined) {
     checkCause(checks, first, handling);
     checkHandledOnce(checks, window, first, handling);
@@ -31,6 +32,7 @@ export function checkEffects(
     if (isSettled) checkAccepted(checks, handling);
     return;
   }
+  if (outcome !== "accepted") checks.findings.check("I6");
   for (const event of events) {
     if (outcome === "accepted") report(checks, "I2", event, "no effect of a duplicate", "an event");
     else report(checks, "I6", event, `no event: the answer is ${outcome}`, "an event");
@@ -45,6 +47,7 @@ function checkWriters({ at, findings }: PartitionChecks, handling: Handling): vo
     ...events.map(({ record }) => ({ record, where: at.events(record.offset) })),
     ...(deadLetter ? [{ record: deadLetter.record, where: at.dlq(deadLetter.record.offset) }] : []),
   ];
+  findings.check("I5", written.length);
   const expectedWriter =
     written.find(({ record }) => record.writer !== null)?.record.writer ?? null;
   for (const { record, where } of written) {
@@ -112,6 +115,7 @@ function checkHandledOnce(
 function checkAccepted(checks: PartitionChecks, { events, reply: seen }: Handling): void {
   if (seen === null) return;
   const { at, findings } = checks;
+  findings.check("I1");
   const { aggregateId, commandId, version } = seen.reply;
   const [first] = events;
   const said = `events of ${aggregateId} by ${commandId} up to version ${version}`;

@@ -9,8 +9,16 @@ export const invariants = {
   I6: "a command that was not accepted has left no event",
   I7: "money is conserved: no balance below 0, views add up to what came in less what went out",
   I8: "views and snapshots are the fold of the events up to their checkpoint",
-  I10: "a dead letter is there once, with its failed reply and its bytes untouched",
+  I9: "the checkpoint of a view never goes back, and never beyond what there is",
+  I10: "a dead letter is there once, of poison alone, with its failed reply and its bytes untouched",
+  I11: "the committed offset of a group never goes back, and never beyond what there is",
+  I12: "a read with a token shows at least what the token's command did",
   I13: "no transaction hangs: committed records can be read up to the end",
+  I15: "of an aborted transaction nothing counts: no part of it is committed",
+  I16: "no secret is in dead letters, logs or metrics",
+  oracle: "what was answered and recorded is what the decider says of the events before it",
+  history: "what clients were told is in the log, and what they certainly did not send is not",
+  order: "the log, the answers and the reads of an aggregate fit one order that real time allows",
 } as const;
 
 export type Invariant = keyof typeof invariants;
@@ -29,10 +37,21 @@ export interface Violation {
 /** How many violations of an invariant are kept; all are counted. */
 const keptPerInvariant = 10;
 
-/** Collects violations. */
+/** Collects violations, and how much was looked at. */
 export class Findings {
   private readonly counts = new Map<Invariant, number>();
   private readonly kept = new Map<Invariant, Violation[]>();
+  private readonly looked = new Map<Invariant, number>();
+
+  /** So many more things were held against the invariant. */
+  check(invariant: Invariant, things = 1): void {
+    this.looked.set(invariant, this.checked(invariant) + things);
+  }
+
+  /** How many things were held against it, those that violate it among them. */
+  checked(invariant: Invariant): number {
+    return this.looked.get(invariant) ?? 0;
+  }
 
   add(violation: Violation): void {
     const { invariant } = violation;

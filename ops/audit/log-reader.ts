@@ -113,8 +113,10 @@ async function* committed(reading: Reading): AsyncGenerator<AuditSlice> {
   let isAfterGap = start > 0n;
   let position = start;
   const slice = (batches: readonly Batch[]): AuditSlice => {
-    const found = { records: batches.flatMap((batch) => recordsOf(batch, start)), isAfterGap };
-    if (found.records.length > 0) isAfterGap = false;
+    const records = batches.flatMap((batch) => recordsOf(batch, start));
+    const aborted = transactions.takeAborted().flatMap((batch) => recordsOf(batch, start));
+    const found = { records, isAfterGap, aborted };
+    if (records.length > 0) isAfterGap = false;
     return found;
   };
 

@@ -1,5 +1,6 @@
 import type { Codec } from "../../engine/codec.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
+import type { AbortedRecord } from "./aborted.ts";
 import {
   type AuditedPartition,
   type AuditedTopic,
@@ -47,6 +48,8 @@ export interface Visitor {
   handling(handling: Handling, known: Known): void;
   /** An event that belongs to no handling, reported already; in its place in the order of the events. */
   strayEvent(event: SeenEvent): void;
+  /** Of an event, a reply or a dead letter; before the handling of its command. */
+  aborted(aborted: AbortedRecord): void;
   /** After each slice: how many records were read. */
   progress(records: number): void;
 }
@@ -60,15 +63,20 @@ export interface Merge {
   readonly findings: Findings;
 }
 
-/** Visits every handling in the log. */
+/** Visits every handling in the log; comes back with what retention may have removed. */
 export async function mergeHandlings(
   merge: Merge,
   visitor: Visitor,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Known["from"]> {
   const { source, settledBelow } = merge;
   const { commands, events, replies, deadLetters } = cursorsOf(merge, visitor, signal);
   const all = [commands, events, replies, deadLetters];
+  const from = () => ({
+    commands: commands.expiredBelow,
+    replies: replies.expiredBelow,
+    deadLetters: deadLetters.expiredBelow,
+  });
   const commandsEnd = Number(source.commands.end);
   let done = -1;
   for (;;) {
@@ -97,14 +105,10 @@ export async function mergeHandlings(
       reply: replies.takeAt(next),
       deadLetter: deadLetters.takeAt(next),
     };
-    const from = {
-      commands: commands.expiredBelow,
-      replies: replies.expiredBelow,
-      deadLetters: deadLetters.expiredBelow,
-    };
-    visitor.handling(handling, { isSettled: next < settledBelow, from });
+    visitor.handling(handling, { isSettled: next < settledBelow, from: from() });
     done = next;
   }
+  return from();
 }
 
 function cursorsOf(
@@ -112,12 +116,13 @@ function cursorsOf(
   visitor: Visitor,
   signal: AbortSignal,
 ) {
+  const { commands } = source;
   const cursor = <T extends Placed>(
     topic: AuditedTopic,
     violates: CursorOptions<T>["violates"],
     see: (record: AuditRecord) => Seen<T>,
     stray: (item: T) => void = () => undefined,
-  ) => new Cursor<T>({ topic, violates, see, stray, codec, findings, visitor, signal });
+  ) => new Cursor<T>({ topic, commands, violates, see, stray, codec, findings, visitor, signal });
   return {
     commands: cursor<SeenCommand>(source.commands, { unfit: "I4", stray: "I4" }, (record) => ({
       seen: seeCommand(topics.commands, codec, record),
@@ -149,6 +154,7 @@ interface Placed {
 
 interface CursorOptions<T> {
   readonly topic: AuditedTopic;
+  readonly commands: AuditedTopic;
   /** By a record that is none of that topic, and by one that is out of place. */
   readonly violates: { readonly unfit: Invariant; readonly stray: Invariant };
   readonly see: (record: AuditRecord) => Seen<T>;
@@ -190,11 +196,13 @@ class Cursor<T extends Placed> {
         return;
       }
       const { value } = next;
+      const { aborted = [] } = value;
       await codec.learn(
-        value.records.map((record) => record.value),
+        [...value.records, ...aborted].map((record) => record.value),
         signal,
       );
       signal.throwIfAborted();
+      for (const record of aborted) this.seeAborted(record);
       this.queue = value.records.flatMap((record) => this.see(record));
       this.at = 0;
       this.isAfterGap ||= value.isAfterGap;
@@ -231,6 +239,17 @@ class Cursor<T extends Placed> {
     options.stray(head);
     this.at++;
     return true;
+  }
+
+  /** One that cannot be read says nothing, and it never counted. */
+  private seeAborted(record: AuditRecord): void {
+    const { see, topic, visitor } = this.options;
+    const seen = see(record);
+    if (!("seen" in seen) || seen.seen.commandOffset === null) return;
+    const { commandOffset } = seen.seen;
+    const at = coordinatesOf(topic, record.offset);
+    const isCommand = topic === this.options.commands;
+    visitor.aborted({ at, writer: record.writer, commandOffset, isCommand });
   }
 
   private see(record: AuditRecord): readonly T[] {

@@ -1,17 +1,21 @@
 import type { Codec } from "../../engine/codec.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
+import { AbortedRecords } from "./aborted.ts";
 import { checkAnswer, type PartitionChecks, Window } from "./answers.ts";
 import { type AuditedPartition, coordinatesOf } from "./audited-log.ts";
+import type { ClientChecks } from "./client-checks.ts";
 import { checkDeadLetter } from "./dead-letters.ts";
 import { checkEffects } from "./effects.ts";
 import { Findings } from "./findings.ts";
 import { HandledCommands } from "./handled-commands.ts";
 import type { Handling, SeenEvent } from "./handling.ts";
 import { type Known, mergeHandlings } from "./merge.ts";
+import { type AnyDecider, Oracle } from "./oracle.ts";
+import { Refusals } from "./refusals.ts";
 import { Coverage, readSnapshots, type Snapshots } from "./snapshots.ts";
 import { Versions } from "./versions.ts";
 
-/** The checks that hold for every aggregate of a catalog: I1 to I6 and I10, one partition at a time. */
+/** The checks that hold for every aggregate of a catalog: I1 to I6, I10, I15 and the oracle, one partition at a time. */
 
 /**
  * What an application knows of its own events: it is told of each, in the order of the log, and of the end.
@@ -30,6 +34,12 @@ export interface PartitionAudit {
   readonly source: AuditedPartition;
   readonly findings: Findings;
   readonly domain: (snapshots: Snapshots) => DomainCheck;
+  /** Whom the oracle asks; without one there is no oracle. */
+  readonly decider?: AnyDecider;
+  /** Milliseconds since the epoch: the oracle is asked of what was decided since. */
+  readonly decidedSince?: number;
+  /** Told of every handling. */
+  readonly clients?: ClientChecks;
   /** Called after some records were read, with their number. */
   readonly progress: (records: number) => void;
 }
@@ -57,49 +67,69 @@ const underWayAtMost = 100_000;
  * command id and 200 an aggregate of this partition; see `HandledCommands`.
  */
 export async function auditPartition(
-  { topics, codec, source, findings, domain, progress }: PartitionAudit,
+  audit: PartitionAudit,
   signal: AbortSignal,
 ): Promise<PartitionCounts> {
+  const { topics, codec, source, findings, clients, progress } = audit;
   const reading = { topic: topics.snapshots, source: source.snapshots, codec, findings };
   const snapshots = await readSnapshots(reading, "the end", signal);
   progress(snapshots.records);
   const settledBelow = snapshots.position?.position.nextOffset ?? 0;
   checkPosition(snapshots, source, findings);
 
-  const { partitions } = topics.events;
-  const versions = new Versions(source.events, partitions, findings);
+  const versions = new Versions(source.events, topics.events.partitions, findings);
   const coverage = new Coverage(snapshots, versions, findings);
   const checks = checksOf(source, findings, versions);
-  const ofDomain = domain(snapshots);
+  const decided = decisionsOf(audit, checks);
+  const aborted = new AbortedRecords(checks);
+  const ofDomain = audit.domain(snapshots);
   const window = new Window();
   const counts = new Counts();
   const takeEvent = (event: SeenEvent) => {
     coverage.reach(event.record.offset);
     versions.take(event);
+    decided?.oracle.event(event);
     ofDomain.event(event);
     counts.events++;
   };
-  const merge = { topics, codec, source, settledBelow, findings };
-  await mergeHandlings(
-    merge,
+  const from = await mergeHandlings(
+    { topics, codec, source, settledBelow, findings },
     {
       handling(handling, known) {
+        aborted.handling(handling);
         checkEffects(checks, window, handling, known);
+        decided?.refusals.handling(handling, known);
         checkAnswer(checks, window, handling, known);
-        checkDeadLetter(checks, partitions, handling, known);
+        checkDeadLetter(checks, topics.events.partitions, handling, known);
+        decided?.oracle.handling(handling, known);
+        clients?.handling(source.partition, handling);
         for (const event of handling.events) takeEvent(event);
         ofDomain.handling(handling, known);
         counts.add(handling, known);
       },
       strayEvent: takeEvent,
+      aborted: (record) => {
+        aborted.take(record);
+      },
       progress,
     },
     signal,
   );
+  clients?.endPartition(source.partition, from);
   coverage.end(source.events.end);
   await ofDomain.end();
   await checkUnderWay({ ...reading, source, checks }, counts.underWay, signal);
   return counts.of(versions.aggregates);
+}
+
+/** What judges decisions; nothing without a decider, or where the beginning of the events is gone. */
+function decisionsOf(
+  { decider, decidedSince = 0, topics, codec, source }: PartitionAudit,
+  checks: PartitionChecks,
+): { readonly oracle: Oracle; readonly refusals: Refusals } | null {
+  if (decider === undefined || source.events.start > 0n) return null;
+  const oracle = new Oracle({ topics, codec, decider, decidedSince }, checks);
+  return { oracle, refusals: new Refusals(checks) };
 }
 
 function checksOf(

@@ -11,6 +11,7 @@ const held: AuditReport = {
   invariants: (Object.keys(invariants) as Invariant[]).map((id) => ({
     id,
     promise: invariants[id],
+    checked: 20_986,
     violated: 0,
     violations: [],
   })),
@@ -31,7 +32,7 @@ const held: AuditReport = {
 
 test("a line an invariant, what was looked at, and the verdict", () => {
   const lines = reportLines(held, plain);
-  expect(lines.filter((line) => /^I\d+ +held/.test(line))).toHaveLength(10);
+  expect(lines.filter((line) => /^\w+ +held +checked 20,986 /.test(line))).toHaveLength(18);
   expect(lines.slice(-2)).toEqual([
     "20,986 commands, 20,986 replies, 20,977 events, 0 dead letters, 986 accounts, 986 rows in balances, 19,991 rows in statements",
     "Every invariant held.",
@@ -57,7 +58,7 @@ test("a violation with where, who, what was expected and what was found, on line
   const lines = reportLines(report, plain);
   const at = lines.findIndex((line) => line.startsWith("I3"));
   expect(lines.slice(at, at + 5)).toEqual([
-    expect.stringMatching(/^I3 +violated 12 times  the versions/),
+    expect.stringMatching(/^I3 +violated 12 times  checked 20,986  the versions/),
     '     bank.account.events/3/17  aggregate "a\\u001b[31m"  command c-1',
     "       expected  version 4",
     "       found     version 6",

@@ -15,10 +15,11 @@ export interface Paints {
 export function reportLines(report: AuditReport, { good, bad, quiet }: Paints): readonly string[] {
   const { invariants, expected, hasHeld } = report;
   const table = layTable(
-    [left(""), left(""), left("")],
-    invariants.map(({ id, promise, violated }) => [
+    [left(""), left(""), left(""), left("")],
+    invariants.map(({ id, promise, checked, violated }) => [
       id,
       violated === 0 ? good("held") : bad(`violated ${times(violated)}`),
+      quiet(`checked ${count(checked)}`),
       promise,
     ]),
   );

@@ -125,6 +125,7 @@ export class Coverage {
     if (offset < BigInt(position.position.coveredFrom)) return;
     this.isChecked = true;
     for (const [aggregateId, version] of this.versions.all()) {
+      this.findings.check("I8");
       const covered = this.snapshots.byAggregate.get(aggregateId)?.version ?? 0;
       if (covered >= version) continue;
       this.findings.add({

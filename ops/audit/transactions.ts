@@ -11,6 +11,8 @@ interface TransactionInPartition {
   readonly producerId: bigint;
   readonly firstOffset: bigint;
   outcome: Outcome | null;
+  /** Whether a marker in the log says so. */
+  isMarked: boolean;
 }
 
 interface Held {
@@ -34,6 +36,7 @@ export class Transactions {
   private readonly open = new Map<bigint, TransactionInPartition>();
   private held: Held[] = [];
   private firstHeld = 0;
+  private aborted: Batch[] = [];
   heldBytes = 0;
 
   /** The data batches that are known to be committed now. */
@@ -62,11 +65,21 @@ export class Transactions {
     return this.release();
   }
 
+  /** The batches that an abort marker has undone, passed over since this was asked last. */
+  takeAborted(): readonly Batch[] {
+    const { aborted } = this;
+    this.aborted = [];
+    return aborted;
+  }
+
   private hold(batch: Batch): void {
     let transaction: TransactionInPartition | null = null;
     if (batch.isTransactional) {
       const { producerId, firstOffset } = batch;
-      transaction = this.open.get(producerId) ?? { producerId, firstOffset, outcome: null };
+      transaction = this.open.get(producerId) ?? {
+        ...{ producerId, firstOffset },
+        ...{ outcome: null, isMarked: false },
+      };
       this.open.set(producerId, transaction);
     }
     this.held.push({ batch, transaction });
@@ -78,6 +91,7 @@ export class Transactions {
     const transaction = this.open.get(producerId);
     if (transaction === undefined) return; // It wrote nothing here, or nothing that is left.
     transaction.outcome = marker;
+    transaction.isMarked = true;
     this.open.delete(producerId);
   }
 
@@ -88,6 +102,7 @@ export class Transactions {
       if (transaction?.outcome === null) break;
       this.heldBytes -= batch.size;
       if (transaction?.outcome !== "abort") released.push(batch);
+      else if (transaction.isMarked) this.aborted.push(batch);
     }
     if (this.firstHeld > 1_000 || this.firstHeld === this.held.length) {
       this.held = this.held.slice(this.firstHeld);

@@ -44,6 +44,7 @@ export class Versions {
   }
 
   take(event: SeenEvent): void {
+    this.findings.check("I3");
     const { aggregateId, version } = event;
     const current = this.of(aggregateId);
     if (current === 0) this.checkPartition(event);

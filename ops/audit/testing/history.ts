@@ -294,14 +294,15 @@ function sourceOf(history: History): AuditedPartition {
     return {
       ...{ topic: topics[kind].name, partition: 0, start, end },
       async *read() {
-        let rest = log[kind].filter(({ offset }) => offset >= start && offset < end);
+        const left = log[kind].filter(({ offset }) => offset >= start && offset < end);
         let isAfterGap = start > 0n;
+        let at = 0;
         do {
           const size = 1 + Math.floor(random() * 20);
-          yield { records: rest.slice(0, size), isAfterGap };
-          rest = rest.slice(size);
+          yield { records: left.slice(at, at + size), isAfterGap };
           isAfterGap = false;
-        } while (rest.length > 0);
+          at += size;
+        } while (at < left.length);
       },
     };
   };
