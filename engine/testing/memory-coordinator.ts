@@ -78,7 +78,12 @@ export class MemoryCoordinator {
     const known = this.current(id, epoch);
     if (known.unmarked > 0) throw new NotNow(`${id}: CONCURRENT_TRANSACTIONS`);
     if (known.transaction) return known.transaction;
-    const transaction: MemoryTransaction = { state: "open", partitions: new Set(), offsets: null };
+    const transaction: MemoryTransaction = {
+      by: `${id}/${epoch}`,
+      state: "open",
+      partitions: new Set(),
+      offsets: null,
+    };
     known.transaction = transaction;
     if (this.times) void this.abortInTime(known, transaction, this.times.transactionTimeoutMs);
     return transaction;

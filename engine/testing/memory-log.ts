@@ -223,6 +223,11 @@ export class MemoryLog implements Log {
     return this.partition(of).read(this.partition(of).bounds().start, Infinity).records;
   }
 
+  /** The same, each with the transactional id and epoch of its writer; `null` where it was in no transaction. */
+  committedBy(of: TopicPartition): readonly (LogRecord & { readonly writer: string | null })[] {
+    return this.partition(of).committedBy();
+  }
+
   private async transact(
     id: string,
     epoch: number,

@@ -1,0 +1,73 @@
+import type { OpenStore } from "../../engine/commands/store.ts";
+import { MemoryStoreFiles } from "../../engine/testing/memory-store.ts";
+import type { Failpoint } from "../chaos/plan.ts";
+import type { Life } from "./life.ts";
+
+/** The local stores: a disk for each worker, which outlives its processes, and old copies of it. */
+export class Disks {
+  private readonly disks = new Map<string, MemoryStoreFiles>();
+  private readonly copies = new Map<string, MemoryStoreFiles[]>();
+  private readonly springs: (life: Life, point: Failpoint) => boolean;
+
+  /** `springs` kills a process where it has been told to die. */
+  constructor(springs: (life: Life, point: Failpoint) => boolean) {
+    this.springs = springs;
+  }
+
+  /** The stores as one process opens them. */
+  storesOf(life: Life): OpenStore {
+    return async (name) => {
+      const store = await this.of(life.name).open(name);
+      return {
+        ...store,
+        replace: (...write) => {
+          life.mustLive();
+          if (this.springs(life, "before:store")) life.crash();
+          const isDone = store.replace(...write);
+          if (this.springs(life, "after:store")) life.crash();
+          return isDone;
+        },
+        clear: () => {
+          life.mustLive();
+          store.clear();
+        },
+      };
+    };
+  }
+
+  delete(worker: string): void {
+    this.disks.delete(worker);
+  }
+
+  /** Keeps a copy as of now, as a backup does. */
+  copy(worker: string): void {
+    const copies = this.copies.get(worker) ?? [];
+    copies.push(this.of(worker).copy());
+    this.copies.set(worker, copies);
+  }
+
+  /** Puts one of the copies back; `which` is from 0 to 1, from the oldest to the newest. */
+  restore(worker: string, which: number): boolean {
+    const copies = this.copies.get(worker) ?? [];
+    const copy = copies[Math.floor(which * copies.length)];
+    if (copy) this.disks.set(worker, copy.copy());
+    return copy !== undefined;
+  }
+
+  swap(one: string, other: string): void {
+    const [a, b] = [this.of(one), this.of(other)];
+    this.disks.set(one, b);
+    this.disks.set(other, a);
+  }
+
+  /** From now on two workers have the same disk, as over a network. */
+  share(one: string, other: string): void {
+    this.disks.set(one, this.of(other));
+  }
+
+  private of(worker: string): MemoryStoreFiles {
+    let disk = this.disks.get(worker);
+    if (!disk) this.disks.set(worker, (disk = new MemoryStoreFiles()));
+    return disk;
+  }
+}
