@@ -153,6 +153,16 @@ describe("after trouble the stored checkpoint says where to go on", () => {
     await run.until(() => run.troubles.length === 1);
     expect(await view(run)).toEqual([{ key: ["x"], n: 4 }]);
   });
+
+  test("an asynchronous failover is caught up although no event comes after it", async () => {
+    await source.append(0, insert("x"), count("x"));
+    const run = await start();
+    await view(run);
+    views.loseTail(1);
+    expect(views.rows("things")).toEqual([]);
+    await run.until(() => views.rows("things").length > 0);
+    expect(views.rows("things")).toEqual([{ key: ["x"], n: 1 }]);
+  });
 });
 
 describe("an event that the view cannot take stops its partition", () => {

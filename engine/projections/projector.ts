@@ -8,7 +8,7 @@ import { type Batch, type BatchLimits, ReadAhead } from "../read-ahead.ts";
 import type { Topic } from "../topic.ts";
 import { halves, type Obstacle, projected } from "./projected-batch.ts";
 import { UnapplicableError } from "./rows.ts";
-import { type Checkpoint, type Views } from "./views.ts";
+import { type Checkpoint, sameCheckpoint, type Views } from "./views.ts";
 
 export interface ProjectionRun {
   readonly projection: AnyProjection;
@@ -143,21 +143,29 @@ interface Position {
 
 /** How often a partition that has nothing to do reports that. */
 const idleMs = 1_000;
+/** How often it looks whether the view still stands where it left it. */
+const lookMs = 5_000;
 
 /** From the stored checkpoint to the abort, or to the first trouble. */
 async function project(run: Running, memory: Memory): Promise<void> {
   const { reader, topicPartition, limits, clock, signal } = run;
   let position = await start(run, memory);
+  let seenAt = clock.now();
   const ahead = new ReadAhead(reader, topicPartition, position.offset, limits);
   try {
     for (;;) {
       const batch = await ahead.take(clock, idleMs, signal);
       if (signal.aborted) return;
       if (batch.next === position.offset) {
+        if (clock.now() - seenAt >= lookMs) {
+          await requireUnmoved(run, position);
+          seenAt = clock.now();
+        }
         report(run, position, ahead);
         continue;
       }
       const written = await commitAll(run, position, batch);
+      seenAt = clock.now();
       position = written.position;
       memory.attempts = 0;
       memory.position = position;
@@ -171,6 +179,21 @@ async function project(run: Running, memory: Memory): Promise<void> {
   } finally {
     await ahead.stop();
   }
+}
+
+/**
+ * A failover that loses the view's end must not go unseen until the next event comes, which may be never.
+ * @throws WriterLostError `fenced` where the stored checkpoint is not the one that this run wrote
+ */
+async function requireUnmoved(run: Running, { checkpoint }: Position): Promise<void> {
+  const { topicPartition, projection, views, signal } = run;
+  const stored = await views.checkpoint(topicPartition, signal);
+  if (isAborted(signal) || sameCheckpoint(stored, checkpoint)) return;
+  const { topic, partition } = topicPartition;
+  throw new WriterLostError(
+    "fenced",
+    `the checkpoint of "${projection.name}" on ${topic}/${partition} has moved by itself`,
+  );
 }
 
 /** Where the view stands and the log begins and ends: the position to go on from. */

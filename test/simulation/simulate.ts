@@ -202,7 +202,7 @@ class Run {
 
   /** At rest, and everybody is there. */
   private isQuiet(): boolean {
-    if (!this.isAtRest()) return false;
+    if (this.bank.wire.disturbances.size > 0 || !this.isAtRest()) return false;
     return this.workers.every((name) => {
       const life = this.bank.lives.get(name);
       if (life?.isAlive !== true || life.isPaused) return false;
