@@ -95,5 +95,6 @@ function isTree(value: unknown): value is Tree {
 
 function stepOf(key: string, isList: boolean): string {
   if (isList) return `[${key}]`;
+  if (key.startsWith("[")) return key; // A list as JSON, as rows are keyed.
   return /^[A-Za-z_]\w*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }

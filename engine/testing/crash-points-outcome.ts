@@ -101,7 +101,7 @@ export function rowsIn(projection: AnyProjection, views: MemoryViews): Rows {
     Object.keys(projection.tables).map((table) => [
       table,
       Object.fromEntries(
-        views.rows(table).map(({ key, ...columns }) => [`row ${JSON.stringify(key)}`, columns]),
+        views.rows(table).map(({ key, ...columns }) => [JSON.stringify(key), columns]),
       ),
     ]),
   );

@@ -101,7 +101,9 @@ function called<T>(what: string, on: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    const why = isWriteToFrozen(error) ? changedWhatItWasGiven(error) : `threw ${messageOf(error)}`;
+    const why = isWriteToFrozen(error)
+      ? changedWhatItWasGiven(error)
+      : `threw: ${messageOf(error)}`;
     const mend = what.startsWith("decide")
       ? "A business no is reject(reason); decide never throws."
       : "It must take every event that is in the log, or that decide accepts with.";

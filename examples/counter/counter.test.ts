@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { given, runInMemory, tablesAfter } from "foldlog/testing";
+import { exploreCrashes, given, runInMemory, tablesAfter } from "foldlog/testing";
 import { generateSchemas, staleFiles } from "foldlog";
 import { counter } from "./counter.ts";
 import { counts } from "./counts.ts";
@@ -55,6 +55,10 @@ await test("the application answers, keeps its view, and knows all of it after a
   } finally {
     await app.stop();
   }
+});
+
+await test("it survives a crash anywhere", async () => {
+  await exploreCrashes({ workers }, [increment(3), increment(0, "c-2"), increment(4, "c-3")]);
 });
 
 await test("the generated types are fresh; if not: node schemas/generate.ts", async () => {

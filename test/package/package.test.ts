@@ -122,7 +122,7 @@ test("the types hold in a strict program, those of the library checked too", asy
     allowImportingTsExtensions: true,
     noEmit: true,
   };
-  for (const name of ["in-memory.ts", "client.ts"]) {
+  for (const name of ["in-memory.ts", "crashes.ts", "client.ts"]) {
     writeFileSync(join(counter, name), program(name).text);
   }
   // The types of pg are count.ts's own affair: the library must not ask for them.
@@ -138,7 +138,7 @@ test("the types hold in a strict program, those of the library checked too", asy
 
 test("the example's own tests pass there, without a broker", async () => {
   const output = await run(step("test"));
-  expect(output).toMatch(/pass 5\n[^]*fail 0\n/);
+  expect(output).toMatch(/pass 6\n[^]*fail 0\n/);
 });
 
 /** A program of `docs/library.md` by its name, and what it prints there. */
@@ -158,6 +158,10 @@ async function expectToPrint(name: string, settings = ""): Promise<void> {
 
 test("docs/library.md runs the application in memory, and it prints what the page says", async () => {
   await expectToPrint("in-memory.ts");
+});
+
+test("docs/library.md kills the application everywhere, and finds what the page says", async () => {
+  await expectToPrint("crashes.ts");
 });
 
 test("the example prepares what it needs, answers a command and shows the row", async () => {
