@@ -157,6 +157,12 @@ export interface TopicSpec {
 export interface GroupOptions {
   readonly group: string;
   readonly topics: readonly string[];
+  /**
+   * Who joins, by a name that stays the same when the process is started again (KIP-345): it then takes its dead
+   * predecessor's place at once, and nobody waits until that one's session is over. Of two members of one name
+   * the earlier is out, and goes on without a name. Left out, or `null`: a new member each time.
+   */
+  readonly instance?: string | null;
 }
 
 /** Who writes. */

@@ -11,6 +11,7 @@ import type { TransientError } from "./errors.ts";
 import { FatalError } from "./errors.ts";
 import { runGateway } from "./gateway/gateway.ts";
 import type { Health, Waits } from "./health.ts";
+import { claimInstance } from "./instance.ts";
 import type { Log, Membership, TopicPartition } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import { openPostgresViews } from "./postgres/postgres-views.ts";
@@ -102,7 +103,7 @@ async function runCommands(
   const openStore = sqliteStores(config.stateDir);
   const openNote = fileNotes(config.stateDir);
   await inGroup(
-    { log, group, topics: [topics.commands.name], health, logger },
+    { log, config, group, topics: [topics.commands.name], health, logger },
     signal,
     (membership) => (of, stop) =>
       processCommands(
@@ -161,7 +162,7 @@ async function runViews(
   );
   try {
     const projecting = inGroup(
-      { log, group, topics, health, logger },
+      { log, config, group, topics, health, logger },
       signal,
       (membership) => async (topicPartition, stop) => {
         const reader = await log.openReader();
@@ -183,19 +184,19 @@ async function runViews(
 
 type RunPartition = (of: TopicPartition, signal: AbortSignal) => Promise<"aborted" | "dropped">;
 
+interface InGroup extends Pick<Context, "log" | "config" | "health" | "logger"> {
+  readonly group: string;
+  readonly topics: readonly string[];
+}
+
 /** Joins the group, runs what it assigns, and leaves it when all has ended. */
 async function inGroup(
-  {
-    log,
-    group,
-    topics,
-    health,
-    logger,
-  }: Pick<Context, "log" | "health" | "logger"> & { group: string; topics: readonly string[] },
+  { log, config, group, topics, health, logger }: InGroup,
   signal: AbortSignal,
   runOf: (membership: Membership) => RunPartition,
 ): Promise<void> {
-  const membership = await log.join({ group, topics });
+  const claim = claimInstance(config.stateDir, group);
+  const membership = await log.join({ group, topics, instance: claim?.name ?? null });
   try {
     const onAssigned = (partitions: readonly TopicPartition[]) => {
       health.assigned(partitions.map(keyOf));
@@ -207,5 +208,6 @@ async function inGroup(
     );
   } finally {
     await membership.leave();
+    claim?.release();
   }
 }

@@ -8,7 +8,8 @@ import { definiteFailure, protocolCode } from "./failure.ts";
 
 /** A member that is silent for so long is replaced; shorter than a broker's default minimum is refused. */
 const sessionTimeoutMs = 10_000;
-const heartbeatMs = 2_500;
+/** A member learns by it that another has died, or come; until then the partitions are nobody's. */
+const heartbeatMs = 1_000;
 const rebalanceTimeoutMs = 10_000;
 /** Where the coordinator does not answer a goodbye, it finds out by itself. */
 const leaveWithinMs = 3_000;
@@ -17,7 +18,10 @@ const protocolName = "foldlog-sticky";
 const illegalGeneration = 22;
 const unknownMember = 25;
 const rebalanceInProgress = 27;
-const mustRejoin = new Set([illegalGeneration, unknownMember, rebalanceInProgress]);
+/** Another process has joined by the name of this one. */
+const fencedInstance = 82;
+const mustRejoin = new Set([illegalGeneration, unknownMember, rebalanceInProgress, fencedInstance]);
+const noMemberNow = new Set([illegalGeneration, unknownMember, fencedInstance]);
 
 /**
  * Membership in a consumer group, used for assignment alone. A rebalance does not stop the work: each
@@ -32,6 +36,7 @@ export class KafkaMembership implements Membership {
   private readonly left = new AbortController();
   private readonly work: Promise<void>;
   private memberId = "";
+  private instance: string | null;
   private generation = -1;
   private assigned: readonly TopicPartition[] = [];
   private version = 0;
@@ -44,6 +49,7 @@ export class KafkaMembership implements Membership {
     this.joins = new KafkaClient(config);
     this.heartbeats = new KafkaClient(config);
     this.options = options;
+    this.instance = options.instance ?? null;
     this.work = this.run();
   }
 
@@ -91,7 +97,7 @@ export class KafkaMembership implements Membership {
     await this.work;
     try {
       const coordinator = await this.heartbeats.coordinatorOf("group", this.options.group);
-      await coordinator.leaveGroup({ groupId: this.options.group, memberId: this.memberId });
+      await coordinator.leaveGroup(this.identity());
     } catch {
       // The session times out instead.
     }
@@ -109,7 +115,7 @@ export class KafkaMembership implements Membership {
       } catch (error) {
         this.failure = definiteFailure(`Joining group ${this.options.group}`, error);
         if (this.failure) break;
-        if (protocolCode(error) === unknownMember) this.memberId = "";
+        this.forgetIdentity(protocolCode(error));
         await backOff(brokerBackoff, failures++, systemClock, this.left.signal);
         await this.joins.refresh();
       }
@@ -122,10 +128,10 @@ export class KafkaMembership implements Membership {
     const coordinator = await this.joins.coordinatorOf("group", groupId);
     const owned = Buffer.from(JSON.stringify(this.assigned.map(keyOf)));
     const joined = await coordinator.joinGroup({
-      groupId,
+      ...this.identity(),
       sessionTimeout: sessionTimeoutMs,
       rebalanceTimeout: rebalanceTimeoutMs,
-      memberId: this.memberId,
+      protocolType: "consumer",
       groupProtocols: [
         {
           name: protocolName,
@@ -140,9 +146,8 @@ export class KafkaMembership implements Membership {
     this.memberId = joined.memberId;
     const leads = joined.leaderId === joined.memberId;
     const { memberAssignment } = await coordinator.syncGroup({
-      groupId,
+      ...this.identity(),
       generationId: joined.generationId,
-      memberId: joined.memberId,
       groupAssignment: leads ? await this.assignAll(joined.members) : [],
     });
     this.generation = joined.generationId;
@@ -191,8 +196,8 @@ export class KafkaMembership implements Membership {
         const failure = definiteFailure(`A heartbeat to group ${this.options.group}`, error);
         if (failure) throw failure;
         const code = protocolCode(error);
-        if (code === illegalGeneration || code === unknownMember) this.generation = -1;
-        if (code === unknownMember) this.memberId = "";
+        if (code !== null && noMemberNow.has(code)) this.generation = -1;
+        this.forgetIdentity(code);
         if (code !== null && mustRejoin.has(code)) return;
         failures++;
         await this.heartbeats.refresh();
@@ -202,11 +207,21 @@ export class KafkaMembership implements Membership {
 
   private async heartbeat(): Promise<void> {
     const coordinator = await this.heartbeats.coordinatorOf("group", this.options.group);
-    await coordinator.heartbeat({
-      groupId: this.options.group,
-      groupGenerationId: this.generation,
-      memberId: this.memberId,
-    });
+    await coordinator.heartbeat({ ...this.identity(), groupGenerationId: this.generation });
+  }
+
+  private identity() {
+    const { memberId, instance: groupInstanceId } = this;
+    return { groupId: this.options.group, memberId, groupInstanceId };
+  }
+
+  /**
+   * After an answer that says that this member is none. Where another process came by the same name, it has it: to
+   * come back by it would throw that one out, and so on for ever.
+   */
+  private forgetIdentity(code: number | null): void {
+    if (code === unknownMember || code === fencedInstance) this.memberId = "";
+    if (code === fencedInstance) this.instance = null;
   }
 
   private notify(): void {

@@ -38,6 +38,9 @@ export interface Broker {
     sessionTimeout: number;
     rebalanceTimeout: number;
     memberId: string;
+    /** See `GroupOptions.instance`; here and in the three after it. */
+    groupInstanceId: string | null;
+    protocolType: "consumer";
     groupProtocols: { name: string; metadata: Buffer }[];
   }): Promise<{
     generationId: number;
@@ -49,14 +52,20 @@ export interface Broker {
     groupId: string;
     generationId: number;
     memberId: string;
+    groupInstanceId: string | null;
     groupAssignment: { memberId: string; memberAssignment: Buffer }[];
   }): Promise<{ memberAssignment: Buffer }>;
   heartbeat(request: {
     groupId: string;
     groupGenerationId: number;
     memberId: string;
+    groupInstanceId: string | null;
   }): Promise<unknown>;
-  leaveGroup(request: { groupId: string; memberId: string }): Promise<unknown>;
+  leaveGroup(request: {
+    groupId: string;
+    memberId: string;
+    groupInstanceId: string | null;
+  }): Promise<unknown>;
   listOffsets(request: {
     replicaId: number;
     isolationLevel: number;
@@ -135,7 +144,9 @@ const RequestQueue = require("kafkajs/src/network/requestQueue") as {
   prototype: RequestQueueInternals;
 };
 const { requests } = require("kafkajs/src/protocol/requests") as {
-  requests: { Metadata: unknown };
+  requests: Readonly<
+    Record<"Metadata" | "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup", unknown>
+  >;
 };
 const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
   createErrorFromCode: (code: number) => Error;
@@ -207,6 +218,28 @@ function tolerateLostPartitions(broker: InternalBroker): void {
     };
     return broker.connectionPool.send({ ...protocol, response: { ...protocol.response, parse } });
   };
+}
+
+/** kafkajs can write a member's own name into these requests (KIP-345), but its broker does not pass it on. */
+function passInstancesOn(broker: InternalBroker): void {
+  const sending = (apiKey: number, definition: unknown) => async (request: object) => {
+    const protocol = broker.lookupRequest(apiKey, definition)(request);
+    return (await broker.connectionPool.send(protocol)) as never;
+  };
+  const join = sending(11, requests.JoinGroup);
+  broker.joinGroup = async (request) => {
+    try {
+      return await join(request);
+    } catch (error) {
+      // Who has no name of its own is given an id, and asked to come again with it (KIP-394).
+      const { name, memberId } = error as { name?: unknown; memberId?: unknown };
+      if (name !== "KafkaJSMemberIdRequired") throw error;
+      return join({ ...request, memberId });
+    }
+  };
+  broker.syncGroup = sending(14, requests.SyncGroup);
+  broker.heartbeat = sending(12, requests.Heartbeat);
+  broker.leaveGroup = sending(13, requests.LeaveGroup);
 }
 
 /**
@@ -281,6 +314,7 @@ export function createCluster(
   pool.createBroker = (options) => {
     const broker = createBroker(options);
     tolerateLostPartitions(broker);
+    passInstancesOn(broker);
     cutOverdue(broker);
     return broker;
   };

@@ -135,10 +135,15 @@ async function isReady(of: BankProcess): Promise<boolean> {
   return response.ok;
 }
 
-async function startProcess(names: readonly string[], stateDir: string): Promise<BankProcess> {
+/** Starts a process; `args` are those of another program than the bank's, which runs the same workers. */
+export async function startProcess(
+  names: readonly string[],
+  stateDir: string,
+  args: readonly string[] = [program, ...names],
+): Promise<BankProcess> {
   const port = await freePort();
   const role = names.find((name) => name !== "account");
-  const child = spawn(process.execPath, [program, ...names], {
+  const child = spawn(process.execPath, args, {
     env: {
       PATH: process.env["PATH"],
       KAFKA_BROKERS: inject("kafkaBrokers"),
