@@ -90,10 +90,13 @@ async function commandsMissing(
 ): Promise<readonly string[]> {
   const group = `${topics.namespace}.${topics.aggregate}`;
   const missing: string[] = [];
-  for (const of of partitionsOf(topics.commands)) {
-    const { end, start } = await reader.offsets(of, AbortSignal.timeout(askMs));
-    const at = (await log.committedOffset(group, of)) ?? (await toldPosition(system, of, end));
-    if (at < end && start < end) missing.push(`${nameOf(of)}: ${end - at} commands unanswered`);
+  for (const partition of partitionsOf(topics.commands)) {
+    const { end, start } = await reader.offsets(partition, AbortSignal.timeout(askMs));
+    const told = () => toldPosition(system, partition, end);
+    const at = (await log.committedOffset(group, partition)) ?? (await told());
+    if (at < end && start < end) {
+      missing.push(`${nameOf(partition)}: ${end - at} commands unanswered`);
+    }
   }
   return missing;
 }
@@ -111,9 +114,10 @@ async function transactionsOpen(
 ): Promise<readonly string[]> {
   const { commands, events, snapshots, replies, dlq } = topics;
   const open: string[] = [];
-  for (const of of [commands, events, snapshots, replies, dlq].flatMap(partitionsOf)) {
-    const { stable, end } = await reader.offsets(of, AbortSignal.timeout(askMs));
-    if (stable < end) open.push(`${nameOf(of)}: a transaction is open from ${stable} on`);
+  const all = [commands, events, snapshots, replies, dlq].flatMap(partitionsOf);
+  for (const partition of all) {
+    const { stable, end } = await reader.offsets(partition, AbortSignal.timeout(askMs));
+    if (stable < end) open.push(`${nameOf(partition)}: a transaction is open from ${stable} on`);
   }
   return open;
 }

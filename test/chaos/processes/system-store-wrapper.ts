@@ -3,6 +3,8 @@ import type { OpenStore, Store } from "../../../engine/commands/store.ts";
 import { comeTo, watchFailpoints } from "./system-failpoint.ts";
 
 /** `engine/commands/sqlite-store.ts`, with the failpoints `before:store` and `after:store`. */
+export * from "../../../engine/commands/sqlite-store.ts";
+
 export function sqliteStores(folder: string): OpenStore {
   watchFailpoints(folder);
   const open = real.sqliteStores(folder);

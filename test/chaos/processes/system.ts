@@ -34,7 +34,7 @@ export interface ProcessSystem extends System {
 }
 
 const clock = systemClock;
-const readyMs = 60_000;
+const readyMs = 120_000;
 const lookMs = 50;
 const stopBudgetMs = 10_000;
 
@@ -59,6 +59,7 @@ export async function startProcesses(
     return system;
   } catch (error) {
     await endRunning(folder.run, stopBudgetMs);
+    keepLogs(folder, options);
     await guardian.release();
     throw error;
   }
@@ -111,7 +112,7 @@ class Processes implements ProcessSystem {
     this.faults = openFaults({ services, clock, system: this, kept: this.kept });
     start.onStep(`${this.kept.map(({ name }) => name).join(", ")} start`);
     await Promise.all(this.kept.map(({ process: it }) => it.start()));
-    await untilReady(this.kept, signal);
+    await untilReady(this.kept, endings, signal);
   }
 
   async renew(plan: Plan, signal: AbortSignal): Promise<void> {
@@ -152,7 +153,7 @@ class Processes implements ProcessSystem {
     for (const it of all) it.signal("SIGCONT");
     await endRunning(folder.run, stopBudgetMs);
     await Promise.all(all.map((it) => it.ended));
-    cpSync(folder.logs, join(start.folder, "logs"), { recursive: true });
+    keepLogs(folder, start);
     await guardian.release();
   }
 
@@ -174,6 +175,11 @@ class Processes implements ProcessSystem {
       apiUrl: null,
     };
   }
+}
+
+/** The folder of the stack goes; what its processes said stays with the run. */
+function keepLogs({ logs }: Folder, { folder }: StartOptions): void {
+  cpSync(logs, join(folder, "logs"), { recursive: true });
 }
 
 async function prepareBank(
@@ -199,11 +205,18 @@ async function prepareBank(
   });
 }
 
-async function untilReady(workers: readonly KeptWorker[], signal: AbortSignal): Promise<void> {
+async function untilReady(
+  workers: readonly KeptWorker[],
+  endings: readonly Ending[],
+  signal: AbortSignal,
+): Promise<void> {
+  const before = endings.length;
   const deadline = clock.now() + readyMs;
   for (const worker of workers) {
     while (!(await isReady(worker))) {
       signal.throwIfAborted();
+      const [ended] = endings.slice(before);
+      if (ended !== undefined) throw new Error(`${ended.name} ended (${ended.how}): ${ended.said}`);
       if (clock.now() > deadline) {
         throw new Error(`${worker.name} is not ready after ${readyMs / 1000} s; see its log.`);
       }
