@@ -38,7 +38,7 @@ export async function startKafka(
   const jvm = ["-Xms256m", "-Xmx512m", ...(options.keeps === "passing" ? quickJava : [])];
   const child = await startChild(
     folder,
-    processOf(folder, options, "kafka", [...jvm, "kafka.Kafka", config]),
+    kafkaProcess(folder, options, { name: "kafka", args: [...jvm, "kafka.Kafka", config] }),
   );
   // Its last word on the way up: controller elected, broker unfenced, requests served.
   const isReady = () => child.output().includes("Kafka Server started");
@@ -82,7 +82,8 @@ export function kafkaProperties(
     .join("");
 }
 
-const oneMachine = {
+/** What every broker on one machine is set to, alone or not. */
+export const oneMachine = {
   "default.replication.factor": "1",
   "min.insync.replicas": "1",
   "offsets.topic.replication.factor": "1",
@@ -100,7 +101,7 @@ const oneMachine = {
 };
 
 /** Compaction, retention, lost members and hung transactions are seen to within a second or so. */
-const quickToTest = {
+export const quickToTest = {
   "log.cleaner.backoff.ms": "1000",
   "log.initial.task.delay.ms": "100",
   "log.retention.check.interval.ms": "1000",
@@ -117,7 +118,7 @@ async function format(folder: Folder, options: KafkaOptions, signal: AbortSignal
   const args = ["format", "--config", config, "--cluster-id", newClusterId()];
   await runToEnd(
     folder,
-    processOf(folder, options, "kafka-format", [...tool, ...args]),
+    kafkaProcess(folder, options, { name: "kafka-format", args: [...tool, ...args] }),
     { message: "Kafka could not make its data folder" },
     signal,
   );
@@ -125,17 +126,24 @@ async function format(folder: Folder, options: KafkaOptions, signal: AbortSignal
 }
 
 /** A UUID in Kafka's spelling, which does not begin with "-". */
-function newClusterId(): string {
+export function newClusterId(): string {
   return randomBytes(16).toString("base64url").replace(/^-/, "A");
 }
 
-/** It runs where its jars are, so that the class path and all paths in the settings are short and relative. */
-function processOf(folder: Folder, options: KafkaOptions, name: string, args: readonly string[]) {
-  const { java, jars } = options;
+/**
+ * A program among Kafka's own. It runs where the jars are, so that the class path and all paths in the settings
+ * are short and relative. Programs with the same classes share an archive of them.
+ */
+export function kafkaProcess(
+  folder: Folder,
+  { java, jars }: Pick<KafkaOptions, "java" | "jars">,
+  of: { readonly name: string; readonly args: readonly string[]; readonly archive?: string },
+) {
+  const { name, args, archive = name } = of;
   const logging = join(folder.run, "kafka-log4j2.properties");
   writeFileSync(logging, log4j2);
   const common = [
-    ...javaOptions(folder, `../${name}.jsa`),
+    ...javaOptions(folder, `../${archive}.jsa`),
     `-Dlog4j2.configurationFile=${relative(jars, logging)}`,
     ...["-cp", "*"],
   ];

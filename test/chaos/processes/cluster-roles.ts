@@ -1,0 +1,82 @@
+import type { TopicPartition } from "../../../engine/log.ts";
+import { type Api, Connection } from "../../../ops/audit/connection.ts";
+import { array, int32, int8, string, struct } from "../../../ops/audit/wire.ts";
+
+/** Who does what in a cluster now, asked of whichever broker answers. */
+
+const metadata: Api = { key: 3, version: 4 };
+const describeQuorum: Api = { key: 55, version: 0 };
+
+/** The number of the broker that leads this partition; `null` where none does, or none answers. */
+export function leaderOf(
+  bootstrap: string,
+  { topic, partition }: TopicPartition,
+): Promise<number | null> {
+  const body = struct(array([string(topic)]), int8(0)); // It is not to be created.
+  return askAny(bootstrap, (connection) =>
+    connection.ask(metadata, body, (answer) => {
+      answer.int32(); // Throttled for so long.
+      answer.array((broker) => [broker.int32(), broker.string(), broker.int32(), broker.string()]);
+      answer.string();
+      answer.int32();
+      const [found = []] = answer.array((it) => {
+        it.int16();
+        it.string();
+        it.int8();
+        return it.array((part) => {
+          part.int16();
+          const [number, leader] = [part.int32(), part.int32()];
+          part.array((replica) => replica.int32());
+          part.array((replica) => replica.int32());
+          return { number, leader };
+        });
+      });
+      const leader = found.find(({ number }) => number === partition)?.leader ?? -1;
+      return leader < 0 ? null : leader;
+    }),
+  );
+}
+
+/** The number of the active controller (KIP-595); `null` while there is none, or none answers. */
+export function activeController(bootstrap: string): Promise<number | null> {
+  const name = Buffer.from("__cluster_metadata");
+  const tags = int8(0);
+  // Lengths are one more than they are, and everything ends with tagged fields, of which there are none.
+  const topic = struct(int8(name.length + 1), name, int8(2), int32(0), tags, tags);
+  const body = struct(tags, int8(2), topic, tags);
+  return askAny(bootstrap, (connection) =>
+    connection.ask(describeQuorum, body, (answer) => {
+      answer.int8(); // Tagged fields of the header.
+      if (answer.int16() !== 0) return null;
+      answer.int8();
+      for (let left = answer.int8() - 1; left > 0; left--) answer.int8();
+      answer.int8();
+      answer.int32();
+      if (answer.int16() !== 0) return null;
+      const leader = answer.int32();
+      return leader < 0 ? null : leader;
+    }),
+  );
+}
+
+async function askAny(
+  bootstrap: string,
+  ask: (connection: Connection) => Promise<number | null>,
+): Promise<number | null> {
+  for (const address of bootstrap.split(",")) {
+    const [host = "", port] = address.split(":");
+    try {
+      const settings = { brokers: [address], clientId: "chaos", tls: null, sasl: null };
+      const connection = await Connection.open({ host, port: Number(port) }, settings);
+      try {
+        const answer = await ask(connection);
+        if (answer !== null) return answer;
+      } finally {
+        connection.close();
+      }
+    } catch {
+      // It is away, or cut off: the next one may answer.
+    }
+  }
+  return null;
+}
