@@ -1,4 +1,4 @@
-import { backOff, type Backoff, dependencyBackoff } from "../backoff.ts";
+import { backOff, brokerBackoff } from "../backoff.ts";
 import { type Clock, isAborted } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import type { Decider, Message } from "../decider.ts";
@@ -113,7 +113,7 @@ export async function processCommands<S>(
   let cause: Error | null = null;
   const failures = { inARow: 0 };
   for (; !isAborted(signal); failures.inARow++) {
-    if (failures.inARow > 0) await backOff(reopenBackoff, failures.inARow - 1, clock, signal);
+    if (failures.inARow > 0) await backOff(brokerBackoff, failures.inARow - 1, clock, signal);
     if (!(await confirm(of))) return "dropped";
     hooks.opening(reason, cause);
     try {
@@ -128,8 +128,6 @@ export async function processCommands<S>(
   }
   return "aborted";
 }
-
-const reopenBackoff: Backoff = { ...dependencyBackoff, firstMs: 50, maxMs: 5_000 };
 
 /** From the fencing to the first trouble. */
 async function runOnce<S>(

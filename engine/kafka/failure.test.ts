@@ -59,6 +59,7 @@ describe("A question without an answer", () => {
     ["a lost connection", lostConnection("Connection timeout")],
     ["NOT_LEADER_OR_FOLLOWER", answer(6)],
     ["a code that nobody knows", answer(12_345)],
+    ["a broker that hung up before it told its versions", new Error("Broker not connected")],
   ])("may be asked again (%s)", (_, error) => {
     expect(definiteFailure("Fetch", error)).toBeNull();
   });

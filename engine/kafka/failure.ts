@@ -129,6 +129,17 @@ export function producerFailure(call: string, error: unknown): Error {
   return definiteFailure(call, error) ?? new WriterLostError("indefinite", what, { cause: error });
 }
 
+/**
+ * A broker that hangs up before it has told its versions leaves kafkajs with a connection that it takes for
+ * usable; its next request on it fails by this text, and by no class of its own.
+ */
+const halfConnected = "Broker not connected";
+
+function isOfTransport(error: Error): boolean {
+  if (error instanceof TransientError || error.name.startsWith("KafkaJS")) return true;
+  return error.message === halfConnected;
+}
+
 /** The error to give up with, or `null` where asking again may help: a network or a broker on its way back. */
 export function definiteFailure(call: string, error: unknown): Error | null {
   if (!(error instanceof Error)) return new Error(String(error));
@@ -137,8 +148,7 @@ export function definiteFailure(call: string, error: unknown): Error | null {
     ? code.saslAuthenticationFailed
     : protocolCode(error);
   if (answered === null) {
-    const fromTransport = error instanceof TransientError || error.name.startsWith("KafkaJS");
-    return fromTransport ? null : error;
+    return isOfTransport(error) ? null : error;
   }
   if (unauthorized.has(answered)) {
     return new FatalError(
