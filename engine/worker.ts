@@ -75,14 +75,13 @@ export function groupOf(worker: LogWorker): string {
   if (worker.kind === "command-processor") {
     return `${worker.topics.namespace}.${worker.topics.aggregate}`;
   }
-  const { name, version } = worker.projection;
-  return `${inputOf(worker).namespace}.${name}.v${version}`;
+  const { name, version, topics } = worker.projection;
+  const [first] = topics;
+  invariant(first !== undefined, "a projection reads at least one topic");
+  return `${first.namespace}.${name}.v${version}`;
 }
 
-/** The topic that a worker reads. */
-export function inputOf(worker: LogWorker): Topic {
-  const topic =
-    worker.kind === "command-processor" ? worker.topics.commands : worker.projection.topics[0];
-  invariant(topic !== undefined, "a projection reads at least one topic");
-  return topic;
+/** The topics that a worker reads: one, or as many as a projection names. */
+export function inputsOf(worker: LogWorker): readonly Topic[] {
+  return worker.kind === "command-processor" ? [worker.topics.commands] : worker.projection.topics;
 }

@@ -6,7 +6,7 @@ import type { Log, LogOffsets } from "../../engine/log.ts";
 import { openDatabase, SqlError } from "../../engine/postgres/postgres.ts";
 import { plan, type PlannedTopic } from "../../engine/topic-plan.ts";
 import { subjectOf } from "../../engine/topic.ts";
-import { groupOf, inputOf, type LogWorker } from "../../engine/worker.ts";
+import { groupOf, type LogWorker } from "../../engine/worker.ts";
 import { catalog } from "../../topics/catalog.ts";
 import { registryOf, withLog } from "./connect.ts";
 import { boundsOf, scan } from "./scan.ts";
@@ -125,7 +125,7 @@ async function committedBy(
   const committed = new Map<string, readonly (bigint | null)[]>();
   for (const worker of Object.values(workers)) {
     if (worker.kind === "projector") continue; // It keeps its position in its view.
-    const { name: topic } = inputOf(worker);
+    const { name: topic } = worker.topics.commands;
     const group = groupOf(worker);
     const partitions = bounds.get(topic)?.map((_, partition) => partition) ?? [];
     const offsets = partitions.map((partition) => log.committedOffset(group, { topic, partition }));

@@ -81,8 +81,9 @@ function workerLines(
   const rows = workers.map((worker) => {
     const { name, members, assigned, partitions, positions, lagSum, lagMax, deadLetters } = worker;
     const own = health.find((it) => it.workers.includes(name));
+    const isOneOfSeveral = workers.some((it) => it !== worker && it.name === name);
     return [
-      name,
+      isOneOfSeveral ? `${name} (${shortOf(worker.topic, workers)})` : name,
       String(members),
       `${assigned} of ${partitions}`,
       positions === null ? "?" : count(lagSum),
@@ -99,7 +100,7 @@ function partitionLines(workers: readonly WorkerStatus[]): readonly string[] {
   const byTopic = Map.groupBy(workers, ({ topic }) => topic);
   const columns: Column[] = [left("partition")];
   for (const [topic, readers] of byTopic) {
-    columns.push(right(`${topic.split(".").at(-1) ?? topic} end`));
+    columns.push(right(`${shortOf(topic, workers)} end`));
     for (const { name } of readers) columns.push(right(name), right("lag"));
   }
   const partitions = Math.max(...workers.map((it) => it.partitions));
@@ -114,6 +115,13 @@ function partitionLines(workers: readonly WorkerStatus[]): readonly string[] {
   ]);
   if (shown.length === 0) return ["No partition lags."];
   return layTable(columns, rows);
+}
+
+/** `events`, or `account.events` where another topic here ends so, too. */
+function shortOf(topic: string, workers: readonly WorkerStatus[]): string {
+  const last = (name: string) => name.split(".").at(-1) ?? name;
+  const isShared = workers.some((it) => it.topic !== topic && last(it.topic) === last(topic));
+  return isShared ? topic.split(".").slice(-2).join(".") : last(topic);
 }
 
 function isBehind(workers: readonly WorkerStatus[], partition: number): boolean {

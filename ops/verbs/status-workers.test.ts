@@ -96,6 +96,35 @@ describe("a worker's status", () => {
     expect(command_status).toMatchObject({ topic: replies.name, lagSum: 36n, lagMax: 3n });
   });
 
+  test("has each topic of a view that reads several", () => {
+    const { balances } = workers;
+    const both = {
+      ...balances.projection,
+      topics: [topics.account.events, topics.account.replies],
+    };
+    const assigned = new Map([
+      [events.name, new Set(partitions)],
+      [replies.name, new Set(partitions.slice(0, 7))],
+    ]);
+    const groups = new Map([["bank.balances.v1", { state: "Stable", members: 2, assigned }]]);
+    const checkpoints = [
+      ...checkpoint("balances", 200n),
+      ...checkpoint("balances", 290n, 1, replies.name),
+    ];
+    const reader = { ...balances, projection: both };
+    const found = workerStatuses({ both: reader }, facts({ groups }), checkpoints);
+    expect(found).toMatchObject([
+      { topic: events.name, lagSum: 0n, assigned: 12 },
+      { topic: replies.name, lagSum: 120n, assigned: 7 },
+    ]);
+    expect(found.flatMap(workerProblems)).toEqual([
+      "both: 5 of 12 partitions of bank.account.replies are nobody's",
+    ]);
+    const status = { at: "", services: [], topics: [], health: [], away: [], problems: [] };
+    const lines = statusLines({ ...status, workers: found }).join("\n");
+    expect(lines).toMatch(/both \(events\) .*\n *both \(replies\) /);
+  });
+
   test("does not guess a view's lag where its checkpoints cannot be read", () => {
     expect(byName(facts(), null)["balances"]?.positions).toBeNull();
   });
@@ -123,7 +152,7 @@ describe("what is wrong with a worker", () => {
   test("is that partitions are nobody's, but not while they are being given out", () => {
     const some = stable(events.name, 9);
     expect(problemsOf("balances", withGroup(some))).toEqual([
-      "balances: 3 of 12 partitions are nobody's",
+      "balances: 3 of 12 partitions of bank.account.events are nobody's",
     ]);
     expect(problemsOf("balances", withGroup({ ...some, state: "PreparingRebalance" }))).toEqual([]);
   });

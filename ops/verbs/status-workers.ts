@@ -1,4 +1,4 @@
-import { groupOf, inputOf, type LogWorker } from "../../engine/worker.ts";
+import { groupOf, inputsOf, type LogWorker } from "../../engine/worker.ts";
 import type { Checkpoint, KafkaFacts, Workers } from "./status-facts.ts";
 
 /** How far each worker is, from what was asked. Pure. */
@@ -11,6 +11,7 @@ export interface Position {
   readonly lag: bigint;
 }
 
+/** Of a worker on one of the topics that it reads; one of several topics has as many. */
 export interface WorkerStatus {
   readonly name: string;
   readonly kind: LogWorker["kind"];
@@ -32,12 +33,14 @@ export function workerStatuses(
   kafka: KafkaFacts,
   checkpoints: readonly Checkpoint[] | null,
 ): readonly WorkerStatus[] {
-  return Object.entries(workers).map(([name, worker]) => {
-    const { name: topic } = inputOf(worker);
+  const read = Object.entries(workers).flatMap(([name, worker]) =>
+    inputsOf(worker).map((input) => ({ name, worker, topic: input.name })),
+  );
+  return read.map(({ name, worker, topic }) => {
     const group = groupOf(worker);
     const bounds = kafka.bounds.get(topic) ?? [];
     const { state = "unknown", members = 0, assigned } = kafka.groups.get(group) ?? {};
-    const positionOf = positionsOf(worker, kafka, checkpoints);
+    const positionOf = positionsOf(worker, topic, kafka, checkpoints);
     const positions =
       positionOf === null
         ? null
@@ -68,6 +71,7 @@ export function workerStatuses(
 /** Where a worker is on a partition: its group's offset, or its view's checkpoint. */
 function positionsOf(
   worker: LogWorker,
+  topic: string,
   kafka: KafkaFacts,
   checkpoints: readonly Checkpoint[] | null,
 ): ((partition: number) => bigint | null) | null {
@@ -77,7 +81,6 @@ function positionsOf(
   }
   if (checkpoints === null) return null;
   const { name, version } = worker.projection;
-  const topic = inputOf(worker).name;
   const own = checkpoints.filter(
     (it) => it.projection === name && it.version === version && it.topic === topic,
   );
@@ -92,7 +95,9 @@ export function workerProblems(worker: WorkerStatus): readonly string[] {
   if (members === 0) {
     problems.push(`nobody runs ${name} (group ${group}): npm run -s foldlog -- run ${name}`);
   } else if (assigned < partitions && !isRebalancing) {
-    problems.push(`${name}: ${partitions - assigned} of ${partitions} partitions are nobody's`);
+    problems.push(
+      `${name}: ${partitions - assigned} of ${partitions} partitions of ${worker.topic} are nobody's`,
+    );
   }
   const ahead = positions?.filter(({ position, end }) => position !== null && position > end) ?? [];
   if (ahead.length > 0) {

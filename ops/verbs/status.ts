@@ -152,7 +152,7 @@ function problemsIn(
       const names = off.map(({ topic }) => topic.name).join(", ");
       problems.push(`not as the catalog says: ${names}: npm run -s foldlog -- topics plan`);
     }
-    problems.push(...statuses.flatMap(workerProblems));
+    problems.push(...new Set(statuses.flatMap(workerProblems)));
   }
   if (registry.state === "answers" && registry.facts.registered < registry.facts.wanted) {
     problems.push("schemas are not registered: npm run -s foldlog -- schemas check");
