@@ -53,7 +53,11 @@ export function reportIndex(results: readonly ChaosResult[]): string {
  * The name, without its ending, under which a result and its page lie, beside each other and beside the index. Of
  * two runs it is the same only where plan, seed, back end and start are.
  */
-export function reportName({ plan, backEnd, startedAt }: ChaosResult): string {
+export function reportName({
+  plan,
+  backEnd,
+  startedAt,
+}: Pick<ChaosResult, "plan" | "backEnd" | "startedAt">): string {
   const name = plan.name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
   const short = name.replaceAll(/^-+|-+$/g, "").slice(0, 60);
   const when = new Date(startedAt).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");

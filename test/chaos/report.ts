@@ -17,7 +17,9 @@ import type { ChaosResult } from "./result.ts";
  * what was promised, checked and broken. The page needs no network and no script, in light and dark, on paper and on a
  * telephone; nothing in the result can become markup.
  */
-export function reportPage(result: ChaosResult): string {
+export function reportPage(unsorted: ChaosResult): string {
+  const faults = unsorted.faults.toSorted((a, b) => a.from - b.from);
+  const result = { ...unsorted, faults };
   const { plan, backEnd, commit, replay, startedAt, endedAt } = result;
   return page(
     `${verdictWord(result)}: ${plan.name}`,

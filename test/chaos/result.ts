@@ -17,6 +17,7 @@ export interface ChaosResult {
   readonly samples: readonly Sample[];
   readonly commands: Commands;
   readonly invariants: readonly InvariantResult[];
+  /** As the system told them, but `t` is in milliseconds since the load began. */
   readonly endings: readonly Ending[];
   readonly times: RecoveryTimes;
   /** Starts the same plan again. */

@@ -11,6 +11,7 @@ import { topics as catalog } from "../../topics/catalog.ts";
 import { openHistory } from "./load-history.ts";
 import { type RunningLoad, startLoad } from "./load.ts";
 import type { BackEnd, Fault, Plan } from "./plan.ts";
+import { faultTarget, faultVerb } from "./report-words.ts";
 import type { ChaosResult, FaultTime, RecoveryTimes, Sample } from "./result.ts";
 import { check, type Checked } from "./run-check.ts";
 import { untilAtRest } from "./run-rest.ts";
@@ -188,7 +189,7 @@ class Run {
     const { screen } = this.options;
     await this.sleepUntil(fault.at);
     if (isAborted(this.signal)) return;
-    const said = `${fault.id} ${fault.does}`;
+    const said = `${fault.id} ${faultTarget(fault)}: ${faultVerb(fault)}`;
     const from = this.elapsed();
     try {
       sampler.announce(fault);
@@ -290,7 +291,7 @@ class Run {
       samples: sampler.samples,
       commands: { sent, accepted, rejected, conflict, failed, unknown },
       invariants: checked?.invariants ?? [],
-      endings: this.endings(),
+      endings: this.endings().map((it) => ({ ...it, t: it.t - this.loadStartedAt })),
       times,
     };
   }

@@ -35,6 +35,7 @@ export interface RunningWorker {
 }
 
 export interface Ending {
+  /** Milliseconds since the epoch. */
   readonly t: number;
   readonly name: string;
   /** The exit code, or the signal that ended it. */
