@@ -4,6 +4,9 @@ import type { Failpoint } from "../plan.ts";
 
 /** Death at a point of a worker's own code: told by a file among its local stores, which whoever comes there reads. */
 
+/** The points of a worker's own code; all others are seen by its proxies. */
+export const innerPoints: readonly Failpoint[] = ["before:store", "after:store", "after:restore"];
+
 interface Armed {
   readonly point: Failpoint;
   readonly times: number;

@@ -1,11 +1,10 @@
-import type { Clock } from "../../../engine/clock.ts";
 import { operate } from "../operator.ts";
 import type { OperatedSystem } from "../operator-system.ts";
-import type { Failpoint, Fault } from "../plan.ts";
-import { arm, disarm } from "./system-failpoint.ts";
+import type { Fault } from "../plan.ts";
+import { arm, disarm, innerPoints } from "./system-failpoint.ts";
+import { disturb, failByProxy, isolate } from "./system-faults-network.ts";
+import type { Network } from "./system-network.ts";
 import type { KeptProcess } from "./system-process.ts";
-import type { Services } from "./system-services.ts";
-import type { KeptWorker } from "./system-workers.ts";
 
 /** What a plan's faults do to processes. */
 
@@ -16,15 +15,11 @@ export interface Faults {
   heal(): Promise<void>;
 }
 
-export interface FaultsOptions {
-  readonly services: Services;
-  readonly kept: readonly KeptWorker[];
-  readonly clock: Clock;
-  readonly system: Omit<OperatedSystem, "services" | "kept" | "clock">;
+export interface FaultsOptions extends OperatedSystem {
+  readonly network: Network | null;
+  /** Decides by chance who is hit, where not all are. */
+  readonly seed: number;
 }
-
-/** Points in a worker's own code, which its program tells of; all others are seen from outside. */
-const inner: readonly Failpoint[] = ["before:store", "after:store", "after:restore"];
 
 export function openFaults(options: FaultsOptions): Faults {
   /** How each fault in force is ended. */
@@ -48,46 +43,81 @@ export function openFaults(options: FaultsOptions): Faults {
 type Stop = () => Promise<void>;
 
 async function begin(options: FaultsOptions, fault: Fault): Promise<Stop> {
-  if ("args" in fault) return operate({ ...options, ...options.system }, fault);
+  if ("args" in fault) return operate(options, fault);
   switch (fault.does) {
     case "kill":
-      return held(processesOf(options, fault.target), (it) => {
+      return held(await processesOf(options, fault.target), (it) => {
         it.signal("SIGKILL");
       });
     case "terminate":
-      return held(processesOf(options, fault.target), (it) => {
+      return held(await processesOf(options, fault.target), (it) => {
         if (it.name === "postgres") it.signal("SIGQUIT", "alone");
         else it.signal("SIGTERM", "alone");
       });
     case "pause":
-      return paused(processesOf(options, fault.target));
+      return paused(await processesOf(options, fault.target));
     case "fail":
       return failing(options, fault);
     case "storm":
       return storming(options, fault);
     case "isolate":
+      return isolate(await namedRole(options, fault), networkOf(options));
     case "disturb":
+      return disturb(fault, networkOf(options), options.seed);
     case "fill-disk":
-      throw new Error(`"${fault.does}" needs network hosts and proxies, which are not here.`);
+      return filled(options, fault.target);
   }
 }
 
+function networkOf({ network }: FaultsOptions): Network {
+  if (network !== null) return network;
+  throw new Error("The system was brought up without network hosts.");
+}
+
 /** The processes that a target means: one, or all of that name. */
-function processesOf({ services, kept }: FaultsOptions, target: string): readonly KeptProcess[] {
-  const [kind = "", which] = target.split("/");
-  const all = [
-    services.postgres,
-    services.registry,
-    ...services.brokers,
-    ...kept.map((it) => it.process),
-  ];
-  const named =
-    kind === "broker" && which !== undefined && !/^\d+$/.test(which)
-      ? services.brokers.slice(0, 1)
-      : all.filter(({ name }) => name === target || (which === undefined && kindOf(name) === kind));
+async function processesOf(
+  options: FaultsOptions,
+  target: string,
+): Promise<readonly KeptProcess[]> {
+  const { services, kept } = options;
+  const wanted = await resolved(options, target);
+  const workers = kept.map((it) => it.process);
+  const all = [services.postgres, services.registry, ...services.brokers, ...workers];
+  const named = all.filter(({ name }) => name === wanted || kindOf(name) === wanted);
   if (named.length > 0) return named;
   const names = all.map(({ name }) => name).join(", ");
   throw new Error(`The plan's target "${target}" is none of this system's processes: ${names}.`);
+}
+
+/** A role of a broker at this moment → its number. */
+async function resolved({ services, bank }: FaultsOptions, target: string): Promise<string> {
+  const { cluster } = services;
+  if (target === "broker/controller") return `broker/${(await cluster.controller()) ?? 1}`;
+  if (target !== "broker/leader") return target;
+  return `broker/${(await cluster.leaderOf(bank.topics.events.name, 0)) ?? 1}`;
+}
+
+type Isolation = Extract<Fault, { does: "isolate" }>;
+
+async function namedRole(options: FaultsOptions, fault: Isolation): Promise<Isolation> {
+  const [target, from] = [
+    await resolved(options, fault.target),
+    await resolved(options, fault.from),
+  ];
+  return { ...fault, target, from };
+}
+
+/** The disk is full until the fault ends; whoever ends of it is started again all the time. */
+async function filled(options: FaultsOptions, target: string): Promise<Stop> {
+  const disk = options.services.disks.get(target);
+  if (disk === undefined) throw new Error(`There is no disk of a size under "${target}".`);
+  const processes = await processesOf(options, target);
+  for (const it of processes) it.expectEnd();
+  disk.fill();
+  return async () => {
+    disk.release();
+    for (const it of processes) it.expectNoEnd();
+  };
 }
 
 function kindOf(name: string): string {
@@ -116,13 +146,12 @@ async function paused(processes: readonly KeptProcess[]): Promise<Stop> {
 
 async function failing(
   options: FaultsOptions,
-  { target, point, times }: Extract<Fault, { does: "fail" }>,
+  fault: Extract<Fault, { does: "fail" }>,
 ): Promise<Stop> {
-  if (!inner.includes(point)) {
-    throw new Error(`The failpoint ${point} is seen by a worker's proxies, which are not here.`);
-  }
+  const { target, point, times } = fault;
   const workers = options.kept.filter(({ name }) => name === target || kindOf(name) === target);
   if (workers.length === 0) throw new Error(`The plan's target "${target}" is no worker.`);
+  if (!innerPoints.includes(point)) return failByProxy(fault, workers, networkOf(options));
   for (const { process: it, stateDir } of workers) {
     it.expectEnd();
     arm(stateDir, { point, times });
@@ -140,7 +169,7 @@ async function storming(
   options: FaultsOptions,
   { target, everyMs }: Extract<Fault, { does: "storm" }>,
 ): Promise<Stop> {
-  const processes = processesOf(options, target);
+  const processes = await processesOf(options, target);
   const over = new AbortController();
   const run = async () => {
     for (let turn = 0; !over.signal.aborted; turn++) {

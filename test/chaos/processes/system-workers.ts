@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import { type Clock } from "../../../engine/clock.ts";
 import { plainEnvironment, startChild } from "../../../ops/stack/child.ts";
 import type { Folder } from "../../../ops/stack/folder.ts";
-import { freePorts } from "../../../ops/stack/ports.ts";
 import { answersOk } from "../../../ops/stack/registry.ts";
 import type { Plan } from "../plan.ts";
 import type { Ending } from "../system.ts";
@@ -34,6 +33,7 @@ export interface WorkerSurroundings {
   readonly inside: readonly string[];
   /** Its own address, where its metrics are. */
   readonly address: string;
+  readonly ports: { readonly metrics: number; readonly api: number };
 }
 
 export interface WorkerOptions {
@@ -41,7 +41,7 @@ export interface WorkerOptions {
   readonly bank: NamedBank;
   readonly clock: Clock;
   readonly replicationFactor: number;
-  readonly surroundingsOf: (name: string) => Promise<WorkerSurroundings>;
+  readonly surroundingsOf: (name: string, worker: WorkerName) => Promise<WorkerSurroundings>;
   readonly onEnding: (ending: Ending) => void;
 }
 
@@ -62,32 +62,25 @@ export async function workersOf(
   const wanted = workerNames.flatMap((worker) =>
     Array.from({ length: plan.workers[worker] ?? 0 }, (_, i) => ({ worker, number: i + 1 })),
   );
-  const ports = await freePorts(2 * wanted.length);
-  return Promise.all(
-    wanted.map(({ worker, number }, i) =>
-      keptWorker(options, {
-        ...{ worker, name: `${worker}/${number}` },
-        ...{ metricsPort: ports[2 * i] ?? 0, apiPort: ports[2 * i + 1] ?? 0 },
-      }),
-    ),
-  );
+  const kept: KeptWorker[] = [];
+  for (const it of wanted) kept.push(await keptWorker(options, it));
+  return kept;
 }
 
 interface Wanted {
   readonly worker: WorkerName;
-  readonly name: string;
-  readonly metricsPort: number;
-  readonly apiPort: number;
+  readonly number: number;
 }
 
 async function keptWorker(options: WorkerOptions, wanted: Wanted): Promise<KeptWorker> {
   const { folder, bank, surroundingsOf } = options;
-  const { worker, name, metricsPort, apiPort } = wanted;
+  const { worker, number } = wanted;
+  const name = `${worker}/${number}`;
   const childName = `${bank.namespace}-${name.replace("/", "-")}`;
   const stateDir = join(folder.state, childName);
   mkdirSync(stateDir, { recursive: true });
-  const around = await surroundingsOf(name);
-  const env = environmentOf(options, wanted, { around, stateDir });
+  const around = await surroundingsOf(name, worker);
+  const env = environmentOf(options, worker, { around, stateDir });
   const [command = process.execPath, ...args] = [
     ...around.inside,
     ...[process.execPath, "--import", storeHook, program, bank.namespace, worker],
@@ -100,15 +93,15 @@ async function keptWorker(options: WorkerOptions, wanted: Wanted): Promise<KeptW
     name,
     worker,
     process: new KeptProcess({ ...options, name, childName, start }),
-    metricsUrl: `http://${around.address}:${metricsPort}/metrics`,
-    apiUrl: worker === "gateway" ? `http://${around.address}:${apiPort}` : null,
+    metricsUrl: `http://${around.address}:${around.ports.metrics}/metrics`,
+    apiUrl: worker === "gateway" ? `http://${around.address}:${around.ports.api}` : null,
     stateDir,
   };
 }
 
 function environmentOf(
   { replicationFactor }: WorkerOptions,
-  { worker, metricsPort, apiPort }: Wanted,
+  worker: WorkerName,
   { around, stateDir }: { readonly around: WorkerSurroundings; readonly stateDir: string },
 ): Readonly<Record<string, string>> {
   const role = roleOf(worker);
@@ -118,15 +111,16 @@ function environmentOf(
     SCHEMA_REGISTRY_URL: around.registryUrl,
     FOLDLOG_REPLICATION_FACTOR: String(replicationFactor),
     FOLDLOG_METRICS_HOST: around.address,
-    FOLDLOG_METRICS_PORT: String(metricsPort),
+    FOLDLOG_METRICS_PORT: String(around.ports.metrics),
     FOLDLOG_STATE_DIR: stateDir,
     // An unknown schema id is a poison here; nobody registers it half a minute later.
     FOLDLOG_UNKNOWN_SCHEMA_WAIT_MS: "1000",
     ...(role !== null && { DATABASE_URL: around.databaseUrl(role) }),
     ...(worker === "gateway" && {
       DATABASE_READ_URL: around.databaseUrl("foldlog_reader"),
-      FOLDLOG_API_HOST: around.address,
-      FOLDLOG_API_PORT: String(apiPort),
+      // In a host of its own a proxy stands at its address.
+      FOLDLOG_API_HOST: "127.0.0.1",
+      FOLDLOG_API_PORT: String(around.ports.api),
     }),
   };
 }

@@ -14,12 +14,21 @@ import { apply, plan as planTopics } from "../../../engine/topic-plan.ts";
 import { silentChecklist } from "../../../ops/stack/checklist.ts";
 import { type Folder, folderAt, openFolder } from "../../../ops/stack/folder.ts";
 import { ensureParts } from "../../../ops/stack/parts.ts";
+import { freePorts } from "../../../ops/stack/ports.ts";
 import { endRunning } from "../../../ops/stack/running.ts";
 import { folderSetting } from "../../../ops/stack/settings.ts";
 import type { Fault, Plan } from "../plan.ts";
 import type { Ending, StartOptions, System } from "../system.ts";
-import { bankNamed, type NamedBank, projectionsIn } from "./system-bank.ts";
+import type { Hosts } from "./hosts.ts";
+import { bankNamed, type NamedBank, projectionsIn, type WorkerName } from "./system-bank.ts";
 import { type Faults, openFaults } from "./system-faults.ts";
+import {
+  type Network,
+  needsNetwork,
+  openHostsFor,
+  openNetwork,
+  type Reached,
+} from "./system-network.ts";
 import { createDatabase, type Services, startServices } from "./system-services.ts";
 import { isReady, type KeptWorker, workersOf } from "./system-workers.ts";
 
@@ -39,7 +48,7 @@ const lookMs = 50;
 const stopBudgetMs = 10_000;
 
 export async function startProcesses(
-  options: StartOptions,
+  options: StartOptions & { readonly network?: "always" },
   signal: AbortSignal,
 ): Promise<ProcessSystem> {
   const base = folderAt(folderSetting(process.env));
@@ -47,17 +56,25 @@ export async function startProcesses(
   const name = `chaos-${process.pid}-${randomBytes(3).toString("hex")}`;
   const folder = openFolder(join(base.dir, name));
   const guardian = guard(folder.dir);
+  let hosts: Hosts | null = null;
   try {
-    const found = { partsDir: base.parts, checklist: silentChecklist, signal, env: process.env };
-    const parts = await ensureParts(folder, found);
+    const { env } = process;
+    const from = { partsDir: base.parts, checklist: silentChecklist, signal, env };
+    const parts = await ensureParts(folder, from);
     const endings: Ending[] = [];
     const onEnding = (ending: Ending) => endings.push(ending);
-    const { onStep } = options;
-    const services = await startServices({ folder, parts, clock, onEnding, onStep });
-    const system = new Processes({ start: options, folder, services, endings, guardian });
-    await system.open(options.plan, "bank", signal);
+    const { onStep, plan } = options;
+    hosts = options.network === "always" || needsNetwork(plan) ? await openHostsFor(plan) : null;
+    const services = await startServices(
+      { folder, parts, clock, onEnding, onStep, plan, hosts },
+      signal,
+    );
+    const network = hosts === null ? null : await openNetwork(hosts, reachedIn(services));
+    const system = new Processes({ start: options, folder, services, network, endings, guardian });
+    await system.open(plan, "bank", signal);
     return system;
   } catch (error) {
+    await hosts?.close();
     await endRunning(folder.run, stopBudgetMs);
     keepLogs(folder, options);
     await guardian.release();
@@ -70,6 +87,7 @@ interface ProcessesOptions {
   /** Of the stack: data, logs, pid files. */
   readonly folder: Folder;
   readonly services: Services;
+  readonly network: Network | null;
   readonly endings: Ending[];
   readonly guardian: Guardian;
 }
@@ -89,7 +107,7 @@ class Processes implements ProcessSystem {
 
   /** Topics, schemas, views, and every worker of the plan, ready. */
   async open(plan: Plan, namespace: string, signal: AbortSignal): Promise<void> {
-    const { services, start, folder, endings } = this.options;
+    const { services, start, folder, endings, network } = this.options;
     this.bank = bankNamed(namespace);
     const database = namespace === "bank" ? "foldlog" : `foldlog_${namespace}`;
     if (namespace !== "bank") await createDatabase(services, database);
@@ -99,17 +117,18 @@ class Processes implements ProcessSystem {
     this.kept = await workersOf(plan, {
       ...{ folder, clock, bank: this.bank, replicationFactor: services.brokers.length },
       onEnding: (ending) => endings.push(ending),
-      surroundingsOf: async () => ({
-        kafkaBrokers: services.kafkaBrokers,
+      surroundingsOf: async (name, worker) => ({
+        ...(await this.placeOf(name, worker)),
         registryUrl: services.registryUrl,
         databaseUrl: (role) => services.databaseUrl(role, database),
-        inside: [],
-        address: "127.0.0.1",
       }),
     });
     const gateway = this.kept.find(({ worker }) => worker === "gateway");
     this.addresses = { ...this.addresses, apiUrl: gateway?.apiUrl ?? null };
-    this.faults = openFaults({ services, clock, system: this, kept: this.kept });
+    this.faults = openFaults({
+      ...{ services, network, clock, kept: this.kept, bank: this.bank, seed: plan.seed },
+      addresses: this.addresses,
+    });
     start.onStep(`${this.kept.map(({ name }) => name).join(", ")} start`);
     await Promise.all(this.kept.map(({ process: it }) => it.start()));
     await untilReady(this.kept, endings, signal);
@@ -145,7 +164,7 @@ class Processes implements ProcessSystem {
   }
 
   async stop(): Promise<void> {
-    const { services, folder, guardian, start } = this.options;
+    const { services, folder, guardian, start, network } = this.options;
     const { postgres, registry, brokers } = services;
     const all = [...this.kept.map((it) => it.process), registry, ...brokers, postgres];
     for (const it of all) it.stopKeeping();
@@ -153,8 +172,22 @@ class Processes implements ProcessSystem {
     for (const it of all) it.signal("SIGCONT");
     await endRunning(folder.run, stopBudgetMs);
     await Promise.all(all.map((it) => it.ended));
+    await network?.close();
+    for (const disk of services.disks.values()) await disk.close();
     keepLogs(folder, start);
     await guardian.release();
+  }
+
+  /** Straight to everything, or in a host of its own, behind its own proxies. */
+  private async placeOf(name: string, worker: WorkerName) {
+    const { services, network } = this.options;
+    if (network !== null) {
+      const place = await network.placeOf(name, worker);
+      return { ...place, kafkaBrokers: services.cluster.proxiedBootstrap };
+    }
+    const [metrics = 0, api = 0] = await freePorts(2);
+    const here = { inside: [], address: "127.0.0.1", ports: { metrics, api } };
+    return { ...here, kafkaBrokers: services.cluster.bootstrap };
   }
 
   private async stopWorkers(): Promise<void> {
@@ -168,13 +201,17 @@ class Processes implements ProcessSystem {
   private addressesOf(database: string): System["addresses"] {
     const { services } = this.options;
     return {
-      kafkaBrokers: services.kafkaBrokers,
+      kafkaBrokers: services.cluster.bootstrap,
       registryUrl: services.registryUrl,
       databaseUrl: services.databaseUrl("foldlog_owner", database),
       databaseReadUrl: services.databaseUrl("foldlog_reader", database),
       apiUrl: null,
     };
   }
+}
+
+function reachedIn({ cluster, postgresPort, registryPort }: Services): Reached {
+  return { postgresPort, registryPort, brokers: cluster.brokers };
 }
 
 /** The folder of the stack goes; what its processes said stays with the run. */
