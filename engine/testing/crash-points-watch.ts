@@ -3,7 +3,8 @@ import type { Decider, Decision, Message } from "../decider.ts";
 import { messageOf } from "../errors.ts";
 import type { AnyProjection } from "../projection.ts";
 import type { AggregateTopics, Topic } from "../topic.ts";
-import { differences, Finding, short, told, whole } from "./crash-points-finding.ts";
+import { Finding } from "./crash-points-finding.ts";
+import { differences, short, told, whole } from "./differences.ts";
 import { frozen } from "./frozen.ts";
 
 /** An author's pure functions, watched: whether they are pure, and whether a log can hold what they make. */

@@ -28,16 +28,32 @@ test("what is as expected passes", () => {
 test("another event, another reason, or the other answer fails with both in words", () => {
   expect(() => {
     given(counter).when(tick(1)).accepts(ticked(2));
-  }).toThrow(/"by": 1[^]*should have[^]*"by": 2/);
+  }).toThrow(
+    [
+      'It accepted\n  Ticked {"by":1}',
+      'and should have accepted\n  Ticked {"by":2}',
+      "at .events[0].data.by\n  expected 2\n  found    1",
+    ].join("\n"),
+  );
   expect(() => {
     given(counter).when(tick(1)).rejects("Enough");
-  }).toThrow("accepted");
+  }).toThrow('It accepted\n  Ticked {"by":1}\nand should have rejected Enough');
   expect(() => {
     given(counter).when(tick(4)).accepts(ticked(4));
-  }).toThrow("rejected");
+  }).toThrow("It rejected Enough\nand should have accepted");
   expect(() => {
     given(counter).when(tick(1)).accepts(ticked(1), ticked(1));
-  }).toThrow();
+  }).toThrow("at .events[1]");
+});
+
+test("a field that is undefined is one that is not there, as in the log", () => {
+  const event = { type: "Ticked", data: { by: 1, note: undefined } } as const;
+  given(counter).when(tick(1)).accepts(event);
+});
+
+test("bytes, which cannot be frozen, may be given", () => {
+  const bytes = { type: "Ticked", data: { by: 1, raw: Buffer.from("raw") } } as const;
+  given(counter, bytes).when(tick(1)).accepts(ticked(1));
 });
 
 test("a fold that changes its state in place is caught", () => {
@@ -54,5 +70,7 @@ test("a fold that changes its state in place is caught", () => {
 test("a decision that is not the same twice is caught", () => {
   let calls = 0;
   const fickle = { ...counter, decide: () => accept(ticked(calls++)) };
-  expect(() => given(fickle).when(tick(1))).toThrow("decided twice");
+  expect(() => given(fickle).when(tick(1))).toThrow(
+    /^It accepted\n {2}Ticked \{"by":0\}\nand, asked again, it accepted\n {2}Ticked \{"by":1\}/,
+  );
 });

@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from "node:util";
-import type { Decider, Decision, Message } from "../decider.ts";
+import type { Decider, Message } from "../decider.ts";
+import { differences, short, told } from "./differences.ts";
 import { frozen } from "./frozen.ts";
 
 /** What a test expects of a decision. Each fails with both sides in words. */
@@ -34,24 +34,48 @@ export function given<S, C extends Message, E extends Message, R extends string>
   return {
     when: (command) => {
       const decision = decider.decide(frozen(command), fold());
-      same("decided twice", decider.decide(command, fold()), decision);
+      mustRepeat(decision, decider.decide(command, fold()));
       return {
         accepts: (...expected) => {
-          same("answered", decision, { kind: "accepted", events: expected });
+          mustBe({ kind: "accepted", events: expected }, decision);
           if (decision.kind === "accepted") {
             decision.events.reduce((state, event) => frozen(decider.evolve(state, event)), fold());
           }
         },
         rejects: (reason) => {
-          same("answered", decision, { kind: "rejected", reason });
+          mustBe({ kind: "rejected", reason }, decision);
         },
       };
     },
   };
 }
 
-function same<E, R>(what: string, found: Decision<E, R>, expected: unknown): void {
-  if (isDeepStrictEqual(found, expected)) return;
-  const text = (value: unknown) => JSON.stringify(value, null, 2);
-  throw new Error(`It ${what}\n${text(found)}\nand should have\n${text(expected)}`);
+/** A decision, or what a test thinks of as one. */
+type Answer =
+  | { readonly kind: "accepted"; readonly events: readonly Message[] }
+  | { readonly kind: "rejected"; readonly reason: string };
+
+function mustRepeat(first: Answer, second: Answer): void {
+  if (differences(first, second).length === 0) return;
+  throw new Error(
+    `It ${textOf(first)}\nand, asked again, it ${textOf(second)}\n` +
+      "decide must give the same for ever: no time, no chance, nothing that is kept outside of the state.",
+  );
+}
+
+function mustBe(expected: Answer, found: Answer): void {
+  const all = differences(expected, found);
+  if (all.length === 0) return;
+  const where = found.kind === expected.kind ? told(all) : [];
+  throw new Error(
+    [`It ${textOf(found)}`, `and should have ${textOf(expected)}`, ...where].join("\n"),
+  );
+}
+
+/** `accepted` with its events, a line each; `rejected` with its reason. */
+function textOf(answer: Answer): string {
+  if (answer.kind === "rejected") return `rejected ${answer.reason}`;
+  return ["accepted", ...answer.events.map(({ type, data }) => `  ${type} ${short(data)}`)].join(
+    "\n",
+  );
 }

@@ -8,7 +8,7 @@ export { type Expectation, type Given, given } from "./given.ts";
 export { type GivenEvent, tablesAfter } from "./apply.ts";
 
 // A whole application in memory.
-export { type MemoryApplication, runInMemory } from "./memory-application.ts";
+export { type MemoryApplication, type MemoryEvent, runInMemory } from "./memory-application.ts";
 
 // The same, killed everywhere.
 export { type CrashReport, exploreCrashes, type ExploreOptions } from "./crash-points.ts";

@@ -3,6 +3,8 @@ import { balances } from "../../processors/projections/balances.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import { bankTopics } from "../../test/bank.ts";
 import type { Projection } from "../projection.ts";
+import type { AccountEvent } from "../../schemas/generated.ts";
+import { accept, type Decision } from "../decider.ts";
 import { commandProcessor, projector } from "../worker.ts";
 import { type MemoryApplication, runInMemory } from "./memory-application.ts";
 
@@ -53,6 +55,47 @@ test("workers in memory restore their states from the log when they start again"
   expect(await app.send(open("a"))).toMatchObject({ outcome: "accepted", duplicate: true });
   expect(await app.send(deposit("a", 3))).toMatchObject({ outcome: "accepted", version: 3 });
   expect(await app.rows("balances")).toMatchObject([{ key: ["a"], balance_cents: 10 }]);
+});
+
+test("an application in memory shows what has happened to an aggregate", async () => {
+  await using app = await runInMemory({ workers: { account: processor } });
+  await app.send(open("a"));
+  await app.send(open("b"));
+  await app.send(deposit("a", 7));
+  const events = app.events("account", "a");
+  expect(events).toMatchObject([
+    { type: "AccountOpened", version: 1, commandId: "open-a", data: { owner: "Ada" } },
+    { type: "FundsDeposited", version: 2, data: { amountCents: 7 } },
+  ]);
+  expect(events[0]?.time).toBeInstanceOf(Date);
+  expect(app.events("account", "nobody")).toEqual([]);
+  expect(() => app.events("acount", "a")).toThrow("the aggregates are account");
+});
+
+test("what the author's functions throw, or make wrong, is thrown at whoever has sent the command", async () => {
+  const throwing = commandProcessor(
+    {
+      ...account,
+      decide() {
+        throw new Error("I do not know that");
+      },
+    },
+    topics,
+  );
+  const half = commandProcessor(
+    {
+      ...account,
+      decide: (): Decision<AccountEvent, never> =>
+        accept({ type: "FundsDeposited", data: { amountCents: 0.5, reference: null } }),
+    },
+    topics,
+  );
+  await using first = await runInMemory({ workers: { account: throwing } });
+  await expect(first.send(open("a"))).rejects.toThrow(
+    /^OpenAccount failed, DECIDER_THREW: Error: I do not know that\n/,
+  );
+  await using second = await runInMemory({ workers: { account: half } });
+  await expect(second.send(open("a"))).rejects.toThrow("INVALID_EVENT: FundsDeposited.amountCents");
 });
 
 test("what cannot be a command is refused with every fault", async () => {

@@ -2,12 +2,16 @@ import { aggregatesOf, type Application, projectionsOf } from "../application.ts
 import { systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { commandLimits, processCommands } from "../commands/command-processor.ts";
+import { deadLetterHeaders } from "../commands/dead-letter.ts";
 import type { Message } from "../decider.ts";
 import type { Reply } from "../generated.ts";
+import { headerOf, type TopicPartition } from "../log.ts";
+import { headers, parseEventKey, partitionOf } from "../message.ts";
 import type { AnyProjection } from "../projection.ts";
 import type { Outgoing } from "../sending/command-record.ts";
 import { Conversation } from "../sending/conversation.ts";
 import { outgoingOf } from "../sending/send-commands.ts";
+import type { AggregateTopics } from "../topic.ts";
 import { codecFor, commandPartition, createTopics, loopsOf } from "./memory-application-loops.ts";
 import { MemoryLog } from "./memory-log.ts";
 import { MemoryStoreFiles } from "./memory-store.ts";
@@ -21,9 +25,12 @@ export interface MemoryApplication {
   readonly log: MemoryLog;
   /**
    * Sends a command, its fields as JSON has them, and resolves to the answer.
-   * @throws Error with every fault where it cannot be a command
+   * @throws Error with every fault where it cannot be a command; with what `decide` or `evolve` has thrown, or
+   *   made that its schema cannot hold, which is answered `failed` and goes to the dead letters
    */
   send(command: Message): Promise<Reply>;
+  /** What has happened to one aggregate, in order. */
+  events(aggregate: string, id: string): readonly MemoryEvent[];
   /**
    * The rows of a projection's table, ordered by key, once everything in the log is in them.
    * @throws UnapplicableError or PoisonError where the projection stands still at an event
@@ -31,17 +38,26 @@ export interface MemoryApplication {
   rows(table: string): Promise<readonly MemoryRow[]>;
   /** Ends every worker and starts it again without a local store: states are restored from the log. */
   restart(): Promise<void>;
-  /** Ends every worker; to be called at the end of a test. */
+  /** Ends every worker; to be called at the end of a test, unless the application is held by `await using`. */
   stop(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** An event as it is in the log. */
+export interface MemoryEvent extends Message {
+  /** The aggregate's version after this event; its first event has version 1. */
+  readonly version: number;
+  readonly commandId: string;
+  readonly time: Date;
 }
 
 /**
  * Starts every worker of the application on all of its partitions:
  *
- *     const app = await runInMemory({ workers });
+ *     await using app = await runInMemory({ workers });
  *     const { outcome } = await app.send({ type: "Increment", data: { commandId: "1", … } });
+ *     expect(app.events("counter", "lamps")).toMatchObject([{ type: "Incremented", version: 1 }]);
  *     expect(await app.rows("counts")).toEqual([{ key: ["lamps"], count: 1 }]);
- *     await app.stop();
  *
  * A fault of a worker, which would end its process, is thrown by the call that waits for it.
  */
@@ -65,6 +81,10 @@ export async function runInMemory(application: Application): Promise<MemoryAppli
   const start = () => startWorkers({ application, log, codec, views });
   let running = await start();
   let tickets = 0;
+  const stop = async () => {
+    await conversation.close();
+    await running.stop();
+  };
   return {
     log,
     async send(command) {
@@ -77,8 +97,11 @@ export async function runInMemory(application: Application): Promise<MemoryAppli
       conversation.send({ ...made, ticket });
       const reply = await Promise.race([answer, running.failure]);
       waiting.delete(ticket);
+      const fault = faultOf(reply, made.record, { aggregates, log });
+      if (fault !== null) throw fault;
       return reply;
     },
+    events: (aggregate, id) => eventsOf({ aggregate, id }, { aggregates, log, codec }),
     async rows(table) {
       const [projection, view] =
         [...views].find(([it]) => Object.hasOwn(it.tables, table)) ?? unknownTable(views, table);
@@ -89,11 +112,52 @@ export async function runInMemory(application: Application): Promise<MemoryAppli
       await running.stop();
       running = await start();
     },
-    async stop() {
-      await conversation.close();
-      await running.stop();
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
   };
+}
+
+/** What is wrong with the author's functions, where that is why the command was answered `failed`. */
+function faultOf(
+  { reason, commandType, commandOffset }: Reply,
+  { topic, partition }: TopicPartition,
+  { aggregates, log }: { readonly aggregates: readonly AggregateTopics[]; readonly log: MemoryLog },
+): Error | null {
+  if (reason !== "DECIDER_THREW" && reason !== "INVALID_EVENT") return null;
+  const dlq = aggregates.find(({ commands }) => commands.name === topic)?.dlq;
+  const letters = dlq === undefined ? [] : log.committed({ topic: dlq.name, partition });
+  const letter = letters.find(
+    (it) => headerOf(it, deadLetterHeaders.offset) === String(commandOffset),
+  );
+  const why = letter && headerOf(letter, deadLetterHeaders.exceptionMessage);
+  return new Error(`${commandType ?? "A command"} failed, ${reason}: ${why ?? "nobody knows why"}`);
+}
+
+function eventsOf(
+  { aggregate, id }: { readonly aggregate: string; readonly id: string },
+  {
+    aggregates,
+    log,
+    codec,
+  }: Pick<Parts, "log" | "codec"> & { aggregates: readonly AggregateTopics[] },
+): readonly MemoryEvent[] {
+  const topic = aggregates.find((it) => it.aggregate === aggregate)?.events;
+  if (topic === undefined) {
+    const all = aggregates.map((it) => it.aggregate);
+    throw new Error(`There is no aggregate ${aggregate}; the aggregates are ${all.join(", ")}`);
+  }
+  const records = log.committed({
+    topic: topic.name,
+    partition: partitionOf(id, topic.partitions),
+  });
+  return records.flatMap((record) => {
+    const key = parseEventKey(String(record.key));
+    if (key?.aggregateId !== id || record.value === null) return [];
+    const commandId = headerOf(record, headers.commandId) ?? "";
+    const { version } = key;
+    const time = new Date(record.timestamp);
+    return [{ ...codec.decode(topic, record.value), version, commandId, time }];
+  });
 }
 
 function unknownTable(views: ReadonlyMap<AnyProjection, MemoryViews>, table: string): never {

@@ -42,19 +42,15 @@ await test("the view holds what each counter stands at", async () => {
 });
 
 await test("the application answers, keeps its view, and knows all of it after a restart", async () => {
-  const app = await runInMemory({ workers });
-  try {
-    const first = await app.send(increment(3));
-    assert.equal(first.outcome, "accepted");
-    await app.restart();
-    assert.equal((await app.send(increment(3))).duplicate, true);
-    const second = await app.send(increment(4, "c-2"));
-    assert.equal(second.version, 2);
-    const [row] = await app.rows("counts");
-    assert.equal(row?.["value"], 7);
-  } finally {
-    await app.stop();
-  }
+  await using app = await runInMemory({ workers });
+  const first = await app.send(increment(3));
+  assert.equal(first.outcome, "accepted");
+  await app.restart();
+  assert.equal((await app.send(increment(3))).duplicate, true);
+  const second = await app.send(increment(4, "c-2"));
+  assert.equal(second.version, 2);
+  const [row] = await app.rows("counts");
+  assert.equal(row?.["value"], 7);
 });
 
 await test("it survives a crash anywhere", async () => {
