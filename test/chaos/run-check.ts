@@ -3,8 +3,10 @@ import { openDatabase } from "../../engine/postgres/postgres.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { accountAudit } from "../../ops/audit/account-audit.ts";
 import { audit, type AuditReport } from "../../ops/audit/audit.ts";
+import { readSamples } from "../../ops/audit/check-samples.ts";
 import type { Violation } from "../../ops/audit/findings.ts";
 import { openLogReader } from "../../ops/audit/log-reader.ts";
+import { readClientHistory } from "../../ops/audit/read-clients.ts";
 import { answeredOf } from "./samples.ts";
 import type { LoadCounts } from "./load.ts";
 import type { InvariantResult } from "./result.ts";
@@ -32,7 +34,8 @@ export interface Checked {
 }
 
 export async function check(options: CheckOptions, signal: AbortSignal): Promise<Checked> {
-  const { addresses, topics, codec, onProgress } = options;
+  const { addresses, topics, codec, onProgress, historyFile, samplesFile } = options;
+  const clients = await readClientHistory([historyFile], topics.aggregate);
   const brokers = addresses.kafkaBrokers.split(",");
   const log = openLogReader({ brokers, clientId: "chaos-audit", tls: null, sasl: null }, signal);
   const database = openDatabase({
@@ -44,14 +47,15 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
   try {
     const report = await audit(
       {
-        ...{ aggregate: accountAudit(topics), log, codec, database, expected: null },
+        ...{ aggregate: accountAudit(topics), log, codec, database, expected: null, clients },
+        samples: readSamples(samplesFile),
         onProgress: ({ records }) => {
           onProgress(records);
         },
       },
       signal,
     );
-    const invariants = [...report.invariants.map(resultOf(report)), ...ownResults(options)];
+    const invariants = [...report.invariants.map(resultOf), ...ownResults(options)];
     return { invariants, waiting: report.counts.waiting, report };
   } finally {
     log.close();
@@ -59,14 +63,11 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
   }
 }
 
-function resultOf({ counts }: AuditReport) {
-  return ({ id, promise, violated, violations }: AuditReport["invariants"][number]) => ({
-    id,
-    promise,
-    checked: counts.consumed,
-    violated,
-    violations: violations.map(lineOf),
-  });
+function resultOf({
+  violations,
+  ...invariant
+}: AuditReport["invariants"][number]): InvariantResult {
+  return { ...invariant, violations: violations.map(lineOf) };
 }
 
 function lineOf({ at, aggregateId, commandId, expected, found }: Violation): string {

@@ -41,7 +41,7 @@ export interface Sampler {
 
 const stock = createRequire(import.meta.url)("kafkajs") as typeof kafkajs;
 const everyMs = 1_000;
-const answerMs = 2_000;
+const answerMs = 1_000;
 
 export function startSampler(options: SamplerOptions): Sampler {
   const { clock, file, counts, startedAt, topics, onSample } = options;
@@ -102,7 +102,7 @@ interface Seen {
 }
 
 /** Connections that last as long as the sampling. */
-function openEyes({ addresses, topics }: SamplerOptions) {
+function openEyes({ addresses, topics, clock }: SamplerOptions) {
   const database = openDatabase({
     url: addresses.databaseReadUrl,
     applicationName: "chaos samples",
@@ -119,33 +119,46 @@ function openEyes({ addresses, topics }: SamplerOptions) {
   }).admin();
   let isConnected = false;
   const group = `${topics.namespace}.${topics.aggregate}`;
+  const kafka = patiently(clock);
+  const postgres = patiently(clock);
   return {
+    /** At once, but `ends` after the others. */
     async look(): Promise<Seen> {
-      const views = (await attempt(() => viewsIn(database))) ?? [];
       if (!isConnected) {
-        isConnected = (await attempt(() => admin.connect().then(() => true))) === true;
+        isConnected = (await kafka(() => admin.connect().then(() => true))) === true;
       }
-      const groups = (await attempt(() => groupsIn(admin, group, topics))) ?? [];
-      const ends = [
-        ...((await attempt(() => endsOf(admin, topics.commands.name))) ?? []),
-        ...((await attempt(() => endsOf(admin, topics.events.name))) ?? []),
-      ];
-      return { views, groups, ends };
+      const [views, groups] = await Promise.all([
+        postgres(() => viewsIn(database)),
+        kafka(() => groupsIn(admin, group, topics)),
+      ]);
+      const ends = await kafka(() =>
+        Promise.all([topics.commands, topics.events].map(({ name }) => endsOf(admin, name))),
+      );
+      return { views: views ?? [], groups: groups ?? [], ends: ends?.flat() ?? [] };
     },
     async close() {
-      await attempt(() => admin.disconnect());
+      await kafka(() => admin.disconnect());
       await database.close();
     },
   };
 }
 
-/** `null` where it cannot be asked at this moment: that is what the faults are for. */
-async function attempt<T>(ask: () => Promise<T>): Promise<T | null> {
-  try {
-    return await ask();
-  } catch {
-    return null;
-  }
+/**
+ * Asks one thing after the other, and waits a little for each: `null` where it cannot be told at this moment, which is
+ * what faults are for. While an answer is overdue, nothing else is asked.
+ */
+function patiently(clock: Clock) {
+  let overdue = false;
+  return async <T>(ask: () => Promise<T>): Promise<T | null> => {
+    if (overdue) return null;
+    overdue = true;
+    const answer = ask()
+      .catch(() => null)
+      .finally(() => {
+        overdue = false;
+      });
+    return Promise.race([answer, clock.sleep(answerMs).then(() => null)]);
+  };
 }
 
 async function viewsIn(database: Database): Promise<readonly ViewPosition[]> {
