@@ -279,6 +279,8 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   socket.setNoDelay(true);
   // Whoever waits for an answer is told by this event alone, which a socket that was cut does not have.
   socket.once("close", () => {
+    // kafkajs disconnects the same dead socket again and again, and Node would wait each time for it to connect.
+    socket.unref = () => socket;
     if (!socket.readableEnded) socket.emit("end");
   });
   return socket;
