@@ -170,6 +170,29 @@ describe("a local store", () => {
   });
 });
 
+test("what its predecessor commits while a worker opens its writer is in the worker's state", async () => {
+  let isFirst = true;
+  const predecessor = processPartition({ ...bank, confirm: async () => isFirst }, 0);
+  await send(open("1"));
+  await until("the first to work", () => predecessor.position() >= sent, { everyMs: 1 });
+  const late = log.via(async (call, handle) => {
+    if (call.api === "InitProducerId" && isFirst) {
+      await send(deposit("2"));
+      await until("the first to go on", () => predecessor.position() >= sent, { everyMs: 1 });
+      isFirst = false;
+    }
+    return handle();
+  });
+  const openStore = new MemoryStoreFiles().open;
+  const worker = processPartition({ ...bank, log: late, openStore }, 0);
+  await until("the second to be ready", () => worker.story.length > 1, { everyMs: 1 });
+  await send(deposit("3"));
+  await until("the second to work", () => worker.position() >= sent, { everyMs: 1 });
+  await worker.stop();
+  await predecessor.stop();
+  expect(eventKeys()).toEqual(["a/1", "a/2", "a/3"]);
+});
+
 test("commands that were deleted before they were seen are fatal, also where the group has no offset", async () => {
   await send(open("1"));
   await run();

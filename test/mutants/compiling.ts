@@ -7,7 +7,7 @@ import { mutated, type Mutant } from "./mutant.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-/** @returns the faults, each with its mutant's name; none where every mutant could have been written */
+/** @returns the faults, each with its mutant's name; none where every mutant fits and could have been written */
 export function compileFaults(mutants: readonly Mutant[]): readonly string[] {
   const sources = new Map<string, { text: string; version: number }>();
   const service = serviceOver(
@@ -18,7 +18,9 @@ export function compileFaults(mutants: readonly Mutant[]): readonly string[] {
     const file = join(root, mutant.file);
     const original = readFileSync(file, "utf8");
     const version = (sources.get(file)?.version ?? 0) + 1;
-    sources.set(file, { text: mutated(mutant, original), version });
+    const text = mutatedOr(mutant, original);
+    if (text instanceof Error) return [text.message];
+    sources.set(file, { text, version });
     const found = [
       ...service.getSyntacticDiagnostics(file),
       ...service.getSemanticDiagnostics(file),
@@ -28,6 +30,14 @@ export function compileFaults(mutants: readonly Mutant[]): readonly string[] {
       ({ messageText }) => `${mutant.name}: ${ts.flattenDiagnosticMessageText(messageText, " ")}`,
     );
   });
+}
+
+function mutatedOr(mutant: Mutant, original: string): string | Error {
+  try {
+    return mutated(mutant, original);
+  } catch (error) {
+    return error as Error;
+  }
 }
 
 function serviceOver(

@@ -66,7 +66,8 @@ export function nameOf(killer: Killer): string {
 
 function argumentsOf(killer: Killer, report: string): readonly string[] {
   if (killer.by === "simulation") {
-    return ["test/simulation/main.ts", "--seeds", String(killer.seeds), "--from", "1"];
+    const seeds = ["--from", "1", "--seeds", String(killer.seeds)];
+    return ["test/simulation/main.ts", ...seeds, "--first", "--jobs", "1"];
   }
   const project = killer.by === "unit" ? "unit" : "integration";
   return [
@@ -142,6 +143,7 @@ function failedTestIn(file: string): string | null {
   return all.find(({ status }) => status === "failed")?.fullName ?? null;
 }
 
+/** The first seed that fails, with what it says. */
 function seedIn(said: string): string | null {
-  return /\bseed[ =]\d+/i.exec(said)?.[0] ?? null;
+  return /^SEED=\d+ .*$/m.exec(said)?.[0] ?? null;
 }

@@ -114,7 +114,7 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     find: "endTxn: new Set<number>([code.coordinatorLoading, code.concurrentTransactions]),",
     replace:
       "endTxn: new Set<number>([code.coordinatorLoading, code.notCoordinator, code.concurrentTransactions]),",
-    killedBy: { by: "unit", file: "engine/kafka/failure.test.ts" },
+    killedBy: { by: "unit", file: "engine/kafka/retry.test.ts" },
   },
   {
     name: "read-uncommitted",

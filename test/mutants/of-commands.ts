@@ -2,7 +2,8 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in the command processor's loop: what is written together, and what happens when that fails. */
 
-const simulation: Killer = { by: "unit", file: "test/commands-chaos.test.ts" };
+const simulation: Killer = { by: "simulation", seeds: 500 };
+const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
 
 const loop = "engine/commands/command-processor.ts";
 
@@ -100,29 +101,27 @@ export const mutantsOfCommands: readonly Mutant[] = [
     name: "marks-before-fencing",
     breaks: "G11: how far to restore is asked before the previous owner is fenced.",
     file: loop,
-    find: opening,
+    find: "const { log, topics, openStore, openNote, partition: number } = partition;",
     replace: `
-  const early = await log.openReader();
+  const { log: real, topics, openStore, openNote, partition: number } = partition;
   const bounds = new Map<string, Awaited<ReturnType<Reader["offsets"]>>>();
-  for (const it of [topics.commands, topics.events, topics.snapshots, topics.replies]) {
-    bounds.set(it.name, await early.offsets({ topic: it.name, partition: number }, signal));
-  }
-  const openReader = async () => {
-    const opened = await log.openReader();
-    const offsets: Reader["offsets"] = async (of, given) => {
-      const known = bounds.get(of.topic);
-      return known ?? opened.offsets(of, given);
-    };
-    const late: Reader = {
-      offsets,
-      read: (...given) => opened.read(...given),
-      close: () => opened.close(),
-    };
-    return late;
+  const openWriter: typeof real.openWriter = async (options) => {
+    const early = await real.openReader();
+    for (const { name: topic } of [topics.commands, topics.events, topics.snapshots, topics.replies]) {
+      bounds.set(topic, await early.offsets({ topic, partition: number }, signal));
+    }
+    return real.openWriter(options);
   };
-  partition = { ...partition, log: Object.assign(Object.create(log) as typeof log, { openReader }) };
-  const writer = await log.openWriter({ transactionalId: id });`,
-    killedBy: simulation,
+  const openReader = async (): Promise<Reader> => {
+    const late = await real.openReader();
+    return {
+      offsets: async (of, given) => bounds.get(of.topic) ?? late.offsets(of, given),
+      read: async (...given) => late.read(...given),
+      close: async () => late.close(),
+    };
+  };
+  const log = Object.assign(Object.create(real) as typeof real, { openWriter, openReader });`,
+    killedBy: restored,
   },
   {
     name: "reply-after-commit",
@@ -198,7 +197,7 @@ export const mutantsOfCommands: readonly Mutant[] = [
     file: loop,
     find: "if (restored && !(await storeFitsLog(",
     replace: "if (!restored && !(await storeFitsLog(",
-    killedBy: simulation,
+    killedBy: restored,
   },
   {
     name: "batch-boundary",

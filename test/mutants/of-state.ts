@@ -2,8 +2,10 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in what a command processor decides, remembers, restores and keeps in its local store. */
 
-const simulation: Killer = { by: "unit", file: "test/commands-chaos.test.ts" };
+const simulation: Killer = { by: "simulation", seeds: 500 };
 const commands: Killer = { by: "unit", file: "test/commands.test.ts" };
+
+const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
 
 const settle = "engine/commands/settle.ts";
 const draft = "engine/commands/draft.ts";
@@ -46,7 +48,7 @@ const judging: readonly Mutant[] = [
     file: answers,
     find: "return `${aggregateId.length}:${aggregateId}${commandId}`;",
     replace: "return `${aggregateId.length * 0}:${commandId}`;",
-    killedBy: commands,
+    killedBy: restored,
   },
   {
     name: "failure-is-final",
@@ -95,7 +97,7 @@ const judging: readonly Mutant[] = [
     file: restore,
     find: "answers.horizon = latest(answers.horizon, position?.horizon ?? null);",
     replace: "",
-    killedBy: commands,
+    killedBy: restored,
   },
   {
     name: "clock-ahead-taken",
@@ -160,7 +162,7 @@ const judging: readonly Mutant[] = [
     file: draft,
     find: "this.eventTime = Math.max(now, state.progress.lastEventTime);",
     replace: "this.eventTime = now;",
-    killedBy: commands,
+    killedBy: restored,
   },
 ];
 
@@ -181,7 +183,7 @@ const restoring: readonly Mutant[] = [
     file: restore,
     find: "while (offset < marks[kind].end) {",
     replace: "while (offset < marks[kind].stable) {",
-    killedBy: simulation,
+    killedBy: restored,
   },
   {
     name: "resume-by-group-offset",
@@ -220,8 +222,16 @@ const restoring: readonly Mutant[] = [
     breaks: "G1: commands that were deleted before they were seen are passed over in silence.",
     file: restore,
     find: "start > resume && (committed === null || committed < start)",
-    replace: "start > resume && committed !== null && committed < start",
+    replace: "start > resume + 1_000_000n && (committed === null || committed < start)",
     killedBy: commands,
+  },
+  {
+    name: "commands-lost-without-offset",
+    breaks: "G1: commands that were deleted are passed over where the group has no offset.",
+    file: restore,
+    find: "start > resume && (committed === null || committed < start)",
+    replace: "start > resume && committed !== null && committed < start",
+    killedBy: restored,
   },
   {
     name: "version-gap-folded-over",
@@ -237,14 +247,6 @@ const restoring: readonly Mutant[] = [
     file: restore,
     find: "state.set(id, { state: decoded, version, bytes, dirty: null });",
     replace: "state.set(id, { state: decoded, version: version - 1, bytes, dirty: null });",
-    killedBy: simulation,
-  },
-  {
-    name: "snapshot-over-newer-state",
-    breaks: "G4: a snapshot replaces a state of the local store that is newer.",
-    file: restore,
-    find: "if (version > known.version) {",
-    replace: "if (version !== known.version) {",
     killedBy: simulation,
   },
   {
@@ -304,12 +306,12 @@ const restoring: readonly Mutant[] = [
     killedBy: simulation,
   },
   {
-    name: "failures-remembered-by-restore",
-    breaks: "G3: a restore takes a duplicate's answer for the first one's.",
+    name: "first-offset-lost-by-restore",
+    breaks: "G9: after a restore a duplicate's answer names another offset than the first.",
     file: restore,
     find: "firstOffset: BigInt(reply.firstOffset),",
     replace: "firstOffset: BigInt(reply.commandOffset) + 1n,",
-    killedBy: commands,
+    killedBy: restored,
   },
 ];
 
@@ -320,7 +322,7 @@ const storing: readonly Mutant[] = [
     file: state,
     find: "if (!this.options.store.replace(this.written, next, changes)) {",
     replace: "if (!this.options.store.replace(this.options.store.checkpoint(), next, changes)) {",
-    killedBy: simulation,
+    killedBy: restored,
   },
   {
     name: "store-of-other-cluster",
@@ -352,7 +354,7 @@ const storing: readonly Mutant[] = [
     file: state,
     find: "stored.writtenAt >= notBefore;",
     replace: "stored.writtenAt >= 0;",
-    killedBy: commands,
+    killedBy: restored,
   },
   {
     name: "store-fits-by-length",
@@ -360,7 +362,7 @@ const storing: readonly Mutant[] = [
     file: restore,
     find: "if (record) return record.offset === lastEvent.offset && String(record.key) === lastEvent.key;",
     replace: "if (record) return true;",
-    killedBy: commands,
+    killedBy: restored,
   },
   {
     name: "store-ahead-of-log",
