@@ -175,11 +175,12 @@ async function restorePartition<S>(
   const { decider, topics, partition, codec, clock, hooks, limits, log, group } = run;
   const startedAt = clock.now();
   const bounds = (topic: string) => reader.offsets({ topic, partition }, signal);
+  // The snapshots first: whoever writes after that is found out by them, see `requireSoleWriter`.
   const marks: Marks = {
-    commands: await bounds(topics.commands.name),
-    events: await bounds(topics.events.name),
     snapshots: await bounds(topics.snapshots.name),
+    events: await bounds(topics.events.name),
     replies: await bounds(topics.replies.name),
+    commands: await bounds(topics.commands.name),
   };
   const fold = foldIdentity(decider.foldVersion, topics);
   const clusterId = await log.clusterId();

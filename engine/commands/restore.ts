@@ -16,6 +16,7 @@ import { aggregateIdOfSnapshot, headers, parseEventKey, positionKey } from "../m
 import type { AggregateTopics, Topic } from "../topic.ts";
 import { latest } from "./answers.ts";
 import type { PartitionState } from "./partition-state.ts";
+import { requireSoleWriter } from "./sole-writer.ts";
 
 /** What a restore reads with, and what it fills. */
 export interface Restore<S> {
@@ -69,6 +70,7 @@ interface Consumed {
  * Everything is reached by position, never by counting records. A store that the log contradicts must have
  * been emptied before (`storeFitsLog`).
  * @throws FatalError `OFFSETS_AHEAD`, `COMMANDS_LOST`, `LOG_TRUNCATED`, `VERSION_GAP`, `UNREADABLE_LOG`
+ * @throws WriterLostError `fenced` where another worker has taken over meanwhile
  */
 export async function restore<S>(run: Restore<S>, signal: AbortSignal): Promise<bigint> {
   const position = await restoreSnapshots(run, signal);
@@ -178,6 +180,7 @@ async function restoreEvents<S>(
   const { progress } = state;
   const covered = position?.foldVersion === fold ? BigInt(position.coveredFrom) : 0n;
   if (covered > marks.events.end) {
+    await requireSoleWriter(run, signal);
     throw new FatalError(
       "LOG_TRUNCATED",
       `Snapshots cover ${topics.events.name}/${run.partition} up to ${covered}, but it ends at ` +
@@ -307,6 +310,7 @@ async function resumePoint<S>(
   const resume = known.reduce(atLeast, 0n);
 
   if (resume > end) {
+    await requireSoleWriter(run, signal);
     throw new FatalError(
       "LOG_TRUNCATED",
       `${of} was consumed up to ${resume}, but ends at ${end}: the topic was deleted or created anew. ` +
@@ -315,6 +319,7 @@ async function resumePoint<S>(
   }
   const next = atLeast(resume, start);
   if (committed !== null && committed > next && (await holdsData(run, next, committed, signal))) {
+    await requireSoleWriter(run, signal);
     throw new FatalError(
       "OFFSETS_AHEAD",
       `The group's committed offset ${committed} on ${of} would skip commands: the log says ${next}. ` +
@@ -322,6 +327,7 @@ async function resumePoint<S>(
     );
   }
   if (start > resume && (committed === null || committed < start)) {
+    await requireSoleWriter(run, signal);
     throw new FatalError(
       "COMMANDS_LOST",
       `${of} begins at ${start}, but was consumed only up to ${resume}: commands in between were deleted ` +

@@ -24,6 +24,8 @@ export interface Batch {
 /** Runs the seeds from `from` on, and never throws: an error of the simulation is a violation. */
 export async function runBatch(from: number, seeds: number): Promise<Batch> {
   const before = process.cpuUsage();
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0; // Nobody reads them here, and there are many.
   const hits = new Hits();
   const failed: Failed[] = [];
   const sum = { commands: 0, events: 0, virtualMs: 0 };
@@ -39,6 +41,7 @@ export async function runBatch(from: number, seeds: number): Promise<Batch> {
       failed.push({ seed, violations: [`ERROR: ${messageOf(error)}`] });
     }
   }
+  Error.stackTraceLimit = stackTraceLimit;
   const { user, system } = process.cpuUsage(before);
   const cpuMs = (user + system) / 1000;
   return { from, seeds, ...sum, cpuMs, failed, hits: [...hits.counts] };

@@ -36,6 +36,13 @@ interface Remembered {
   readonly replyOffset: bigint;
 }
 
+/** A command record with its reply. */
+interface Handled {
+  readonly record: LogRecord;
+  readonly reply: Reply;
+  readonly replyRecord: LogRecord;
+}
+
 interface Aggregate {
   state: AccountState;
   version: number;
@@ -93,10 +100,7 @@ class Fold {
     return [...(differs ? [`ORACLE: ${said}`] : []), ...this.followEdge(replyRecord)];
   }
 
-  private settle(
-    command: Command,
-    at: { readonly record: LogRecord; readonly reply: Reply; readonly replyRecord: LogRecord },
-  ): Said {
+  private settle(command: Command, at: Handled): Said {
     const { record } = at;
     const name = JSON.stringify([command.aggregateId, command.id]);
     const known = this.remembered.get(name);
@@ -141,12 +145,17 @@ class Fold {
     return { outcome: "accepted", version, reason: null } as const;
   }
 
-  /** Its answer was deleted by retention, and a worker that was started since may not know it any more. */
+  /**
+   * Its answer is too old to be remembered, which a transaction without replies may have said; or retention has
+   * deleted it, and a worker that was started since may not know it any more.
+   */
   private mayBeForgotten(
-    { replyOffset, issueTime }: Remembered,
-    { record, reply }: { readonly record: LogRecord; readonly reply: Reply },
+    { replyOffset, issueTime, appendTime }: Remembered,
+    { record, reply, replyRecord }: Handled,
   ): boolean {
     if (reply.reason !== "EXPIRED" || issueTime === null) return false;
+    const { maxAgeMs } = this.bank.shape.commands.window;
+    if (appendTime < replyRecord.timestamp - maxAgeMs + clockToleranceMs) return true;
     return this.history.deleted.some(
       ({ commands, replies }) => record.offset >= commands && replyOffset < replies,
     );
@@ -154,8 +163,10 @@ class Fold {
 
   /** What the last reply of a transaction says of the window is true from the next command on. */
   private followEdge(reply: LogRecord): string[] {
-    const oldest = headerOf(reply, headers.oldestReply);
     const said = headerOf(reply, headers.horizon);
+    // A horizon alone: nothing is remembered any more.
+    const nothing = said === null ? null : String(reply.offset);
+    const oldest = headerOf(reply, headers.oldestReply) ?? nothing;
     const early: string[] = [];
     if (oldest !== null) {
       const { maxAgeMs, maxCount } = this.bank.shape.commands.window;

@@ -279,7 +279,10 @@ export class Nemesis {
     const isIts = (_: Life, request: Request) => request.broker === broker;
     const cut = this.withDisturbance({ how: "cut", share: 1, ms: 0, hits: isIts });
     if (shape.brokers === 1) return cut;
-    const writes = new Set(["InitProducerId", "AddPartitionsToTxn", "Produce", "TxnOffsetCommit"]);
+    const writes = new Set([
+      ...["InitProducerId", "AddPartitionsToTxn", "Produce", "AddOffsetsToTxn"],
+      ...["TxnOffsetCommit", "EndTxn"],
+    ]);
     let endElection = (): void => undefined;
     kernel.at(electionMs, "elected", () => {
       cut();
@@ -305,7 +308,11 @@ export class Nemesis {
   private keepDown(names: readonly string[]): () => void {
     for (const name of names) this.down.add(name);
     return () => {
-      for (const name of names) this.down.delete(name);
+      for (const name of names) {
+        this.down.delete(name);
+        const wasThere = this.bank.lives.has(name);
+        if (wasThere && !this.bank.isRunning(name)) this.bank.start(name);
+      }
     };
   }
 

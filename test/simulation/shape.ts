@@ -31,7 +31,7 @@ export function shapeOf(kernel: Kernel): Shape {
     brokers: oneOf(1, 1, 3),
     clients: oneOf(1, 1, 2),
     latencyMs: oneOf(1, 2, 10),
-    markerMs: oneOf(0, 5, 50, 2_000),
+    markerMs: oneOf(0, 5, 50, 50, 500),
     skewMs: oneOf(0, 0, 0, 5_000),
     commands: {
       ...commandLimits,

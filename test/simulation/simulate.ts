@@ -182,7 +182,7 @@ class Run {
 
   private isAtRest(): boolean {
     const { bank, idleness } = this;
-    if (bank.unanswered > 0) return false;
+    if (bank.unanswered > 0 || bank.wire.undelivered > 0) return false;
     const { commands, events, replies, snapshots, dlq } = bank.topics;
     for (const topic of [commands, events, replies, snapshots, dlq]) {
       for (const at of bank.partitionsOf(topic)) {

@@ -96,12 +96,13 @@ const others: readonly KafkaApi[] = [
   "JoinGroup",
 ];
 
-type Draw = (dice: Dice) => Fault;
+type Draw = (dice: Dice) => Fault | Fault[];
 
 /** Each kind of fault, and how many of it a seed has where it has any. */
 const kinds: readonly (readonly [most: number, draw: Draw])[] = [
   [4, (d) => ({ ...d.when("F1", 500, 6_000), does: "kill", target: d.worker() })],
   [1, (d) => ({ ...d.when("F1", 500, 6_000), does: "kill", target: "client/1" })],
+  [3, twice],
   [
     5,
     (d) => ({
@@ -213,12 +214,22 @@ const kinds: readonly (readonly [most: number, draw: Draw])[] = [
   ],
 ];
 
+/** A second blow just after the process was started again: while it opens and restores. */
+function twice(dice: Dice): Fault[] {
+  const target = dice.worker();
+  const first = { ...dice.when("F1", 500, 3_000), does: "kill", target } as const;
+  const at = first.at + first.for + dice.between(1, 150);
+  const lasts = dice.between(500, 15_000);
+  const does = dice.oneOf("kill", "pause", "terminate");
+  return [first, { id: does === "pause" ? "F2" : "F1", at, for: lasts, does, target }];
+}
+
 function faultsOf(dice: Dice): Fault[] {
   const rate = dice.oneOf(0.06, 0.12, 0.25);
   return kinds
     .flatMap(([most, draw]) => {
       if (dice.random() >= rate) return [];
-      return Array.from({ length: dice.between(1, most) }, () => draw(dice));
+      return Array.from({ length: dice.between(1, most) }, () => draw(dice)).flat();
     })
     .sort((a, b) => a.at - b.at);
 }

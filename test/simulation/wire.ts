@@ -72,6 +72,8 @@ class NoAnswer extends Error {
 export class Wire {
   readonly disturbances = new Set<Disturbance>();
   readonly traps: Trap[] = [];
+  /** How many requests that may change something are on their way, whoever still waits for them. */
+  undelivered = 0;
   private readonly kernel: Kernel;
   private readonly hits: Hits;
   private readonly latencyMs: number;
@@ -126,7 +128,9 @@ export class Wire {
           settle(how);
         });
       };
+      const changes = !questions.has(api) && !ofGroups.has(api);
       const arrive = () => {
+        if (changes) this.undelivered--;
         if (fate.isRefused) {
           const refusal = new NotNow(`${api}: the broker has just lost its leadership`);
           answer(() => {
@@ -148,7 +152,10 @@ export class Wire {
           },
         );
       };
-      if (fate.lost !== "request") this.kernel.at(fate.outMs, `${api} arrived`, arrive);
+      if (fate.lost !== "request") {
+        if (changes) this.undelivered++;
+        this.kernel.at(fate.outMs, `${api} arrived`, arrive);
+      }
       const waitMs = fate.isCut ? fate.backMs : requestTimeoutMs;
       if (fate.isCut || fate.lost !== null || fate.outMs + fate.backMs > waitMs) {
         giveUp = this.kernel.at(waitMs, `${api} given up`, () => {
