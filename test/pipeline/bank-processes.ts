@@ -35,7 +35,7 @@ export interface Bank {
   /** A new folder for local stores, removed with the bank. */
   stateDir(): string;
   /** Starts a process with these workers, and waits until it is ready. */
-  start(names: readonly string[], stateDir: string): Promise<BankProcess>;
+  start(names: readonly string[], stateDir: string, options?: StartOptions): Promise<BankProcess>;
   command(
     type: string,
     fields: { readonly commandId: string; readonly accountId: string } & Readonly<
@@ -83,8 +83,8 @@ export async function openBank(): Promise<Bank> {
     log,
     codec,
     stateDir: () => mkdtempSync(join(folder, "state-")),
-    start: async (names, stateDir) => {
-      const started = await startProcess(names, stateDir);
+    start: async (names, stateDir, options) => {
+      const started = await startProcess(names, stateDir, options);
       running.add(started);
       void started.ended.then(() => running.delete(started));
       await until(`${names.join(" and ")} to be ready`, async () => {
@@ -135,11 +135,18 @@ async function isReady(of: BankProcess): Promise<boolean> {
   return response.ok;
 }
 
-/** Starts a process; `args` are those of another program than the bank's, which runs the same workers. */
+interface StartOptions {
+  /** Of another program than the bank's, which runs the same workers. */
+  readonly args?: readonly string[];
+  /** Where projectors find Postgres, if not where it is. */
+  readonly databaseUrl?: string;
+}
+
+/** Starts a process with these workers, and does not wait for it. */
 export async function startProcess(
   names: readonly string[],
   stateDir: string,
-  args: readonly string[] = [program, ...names],
+  { args = [program, ...names], databaseUrl = inject("databaseUrl") }: StartOptions = {},
 ): Promise<BankProcess> {
   const port = await freePort();
   const role = names.find((name) => name !== "account");
@@ -151,7 +158,7 @@ export async function startProcess(
       FOLDLOG_METRICS_PORT: String(port),
       FOLDLOG_STATE_DIR: stateDir,
       FOLDLOG_REPLICATION_FACTOR: "1",
-      ...(role && { DATABASE_URL: inject("databaseUrl") }),
+      ...(role && { DATABASE_URL: databaseUrl }),
     },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -46,7 +46,7 @@ afterAll(async () => {
 });
 
 async function start(): Promise<BankProcess> {
-  const started = await startProcess(["account"], stateDir, [program, namespace, "1"]);
+  const started = await startProcess(["account"], stateDir, { args: [program, namespace, "1"] });
   running.add(started);
   void started.ended.then(() => running.delete(started));
   return started;
