@@ -173,6 +173,8 @@ const plan = z.strictObject({
   load,
   /** Three have RF 3 and min ISR 2. */
   brokers: z.union([z.literal(1), z.literal(3)]).default(1),
+  /** Settings of the brokers beyond those of every run, for example "transactional.id.expiration.ms". */
+  properties: z.record(z.string(), z.string()).optional(),
   /** How many processes of each worker. */
   workers: z.record(z.string(), z.int().min(0)).default({ account: 2, balances: 1, statements: 1 }),
   faults: z.array(fault),

@@ -1,7 +1,6 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../../engine/clock.ts";
-import { openDatabase } from "../../../engine/postgres/postgres.ts";
 import { plainEnvironment, runToEnd } from "../../../ops/stack/child.ts";
 import type { Folder } from "../../../ops/stack/folder.ts";
 import { quickJava } from "../../../ops/stack/java.ts";
@@ -88,7 +87,10 @@ export async function startServices(
   );
   const { disks, logDirs } = await openDisks(options);
   const cluster = await prepareCluster(
-    { ...{ folder, java, jars: parts.kafka.jars }, brokers: plan.brokers, hosts, logDirs },
+    {
+      ...{ folder, java, jars: parts.kafka.jars, brokers: plan.brokers, hosts, logDirs },
+      ...(plan.properties && { properties: plan.properties }),
+    },
     signal,
   );
   const brokers = cluster.brokers.map((broker) =>
@@ -160,21 +162,6 @@ async function openDisks({ folder, plan }: ServiceOptions) {
 }
 
 type KeptStart = ConstructorParameters<typeof KeptProcess>[0]["start"];
-
-/** A database of a bank's own on the server, as the starter makes the first one. */
-export async function createDatabase(services: Services, name: string): Promise<void> {
-  const admin = openDatabase({
-    url: services.databaseUrl("postgres", "postgres"),
-    applicationName: "foldlog chaos",
-    maxConnections: 1,
-    answerTimeoutMs: 60_000,
-  });
-  try {
-    await admin.query(`create database ${name} owner foldlog_owner`);
-  } finally {
-    await admin.close();
-  }
-}
 
 /** By Kafka's own tool, as an operator does it. */
 async function setFeature(
