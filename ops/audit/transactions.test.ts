@@ -132,3 +132,13 @@ test("whatever the interleaving, it is as if each record were looked up by its o
     expect(committedOf(log), `SEED=${seed}`).toEqual(offsetsOf(wanted));
   }
 });
+
+test("what an abort marker has undone is told apart, once, and what has no end is not", () => {
+  const transactions = new Transactions();
+  const log = logOf(data(1n), plain, end(1n, "abort"), data(2n), data(3n), end(3n, "commit"));
+  for (const it of log) transactions.take(it);
+  expect(offsetsOf(transactions.takeAborted())).toEqual([0]);
+  expect(transactions.takeAborted()).toEqual([]);
+  expect(offsetsOf(transactions.finish())).toEqual([4]);
+  expect(transactions.takeAborted()).toEqual([]);
+});

@@ -21,7 +21,10 @@ export interface Audited {
 }
 
 /** What the audit finds in it. */
-export async function auditHistory(history: History): Promise<Audited> {
+export async function auditHistory(
+  history: History,
+  { decidedSince = 0 }: { readonly decidedSince?: number } = {},
+): Promise<Audited> {
   const { topics, codec, samples, hanging } = history;
   const { signal } = new AbortController();
   const clients = new ClientHistory(topics.aggregate);
@@ -30,7 +33,7 @@ export async function auditHistory(history: History): Promise<Audited> {
   const known = { topics, codec, views: viewsOf(history), movements, expected: null, signal };
   const report = await auditPartitions(
     {
-      ...{ topics, codec, decider: account, clients, samples },
+      ...{ topics, codec, decider: account, decidedSince, clients, samples },
       partitions: [sourceOf(history)],
       domain: ({ source, findings, snapshots }) =>
         bankCheck({ ...known, source, findings }, snapshots),

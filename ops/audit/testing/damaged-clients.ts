@@ -200,12 +200,15 @@ export const onReads: readonly Damage[] = [
       );
       const { process, aggregateId, view } = read;
       const older = { ...read, ...(view !== undefined && { view }), token: null };
-      it.clients.push({ ...older, process, aggregateId, type: "invoke" }, {
-        ...older,
-        process,
-        aggregateId,
-        version: Math.floor(it.random() * read.version),
-      });
+      it.clients.push(
+        { ...older, process, aggregateId, type: "invoke" },
+        {
+          ...older,
+          process,
+          aggregateId,
+          version: Math.floor(it.random() * read.version),
+        },
+      );
     },
   },
 ];
