@@ -3,7 +3,8 @@ import { type Clock, systemClock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
 import { WriterLostError } from "../engine/errors.ts";
 import type { OutRecord } from "../engine/log.ts";
-import { MemoryLog } from "../engine/testing/memory-log.ts";
+import { jumpingClock } from "../engine/testing/jumping-clock.ts";
+import { MemoryLog, type MemoryLogOptions } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";
 import type { AggregateTopics } from "../engine/topic.ts";
 import {
@@ -35,8 +36,8 @@ beforeEach(async () => {
   sent = 0n;
 });
 
-async function emptyLog(): Promise<MemoryLog> {
-  const empty = new MemoryLog();
+async function emptyLog(options: MemoryLogOptions = {}): Promise<MemoryLog> {
+  const empty = new MemoryLog(options);
   await createTopics(empty, topics);
   return empty;
 }
@@ -98,25 +99,21 @@ describe("a command id", () => {
   });
 
   test("that an idle partition has forgotten is refused after a restart, though no reply says so", async () => {
-    const issuedAt = Date.now() - 10_000;
-    const first = open("1", { issuedAt });
-    await send(first, deposit("2", { issuedAt: issuedAt + 1 }));
-    await run();
-    const limits = {
-      snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 },
-      window: { maxAgeMs: 60_000, maxCount: 100 },
-    };
-    const soon: Clock["sleep"] = (ms, ...signals) => systemClock.sleep(Math.min(ms, 5), ...signals);
-    const later = { limits, clock: { ...clockAt(dayMs), sleep: soon } };
-    const idle = processPartition({ ...bank, ...later }, 0);
+    const clock = jumpingClock();
+    log = await emptyLog({ clock });
+    const window = { maxAgeMs: 60_000, maxCount: 100 };
+    const idle = { log, clock, limits: { window } };
+    const first = open("1", { issuedAt: clock.now() });
+    await send(first, deposit("2", { issuedAt: clock.now() + 1 }));
+    const worker = processPartition({ ...bank, ...idle }, 0);
     const snapshots = { topic: topics.snapshots.name, partition: 0 };
     await until("the snapshot of the account", () =>
       log.committed(snapshots).some(({ key }) => String(key) === "a"),
     );
-    await idle.stop();
+    await worker.stop();
     files.delete();
     await send(first);
-    await run(later);
+    await run(idle);
     expect(answers().at(-1)).toEqual(["1", "failed", null, "EXPIRED"]);
     expect(eventKeys()).toEqual(["a/1", "a/2"]);
   });
