@@ -5,6 +5,7 @@ import { partitionOf } from "../../engine/message.ts";
 import { subjectOf, type Topic, type TopicKind } from "../../engine/topic.ts";
 import { groupOf } from "../../engine/worker.ts";
 import { poisonHeader } from "./history.ts";
+import { breakingIds } from "./operator-poison.ts";
 import { type Operate, type OperatedSystem, whileDown, workersAt } from "./operator-system.ts";
 
 /** What operators, other programs and time do to topics, groups, schemas and brokers. */
@@ -207,7 +208,7 @@ async function deleteBelow(
 }
 
 /** Another team registers a schema that breaks ours, and sends commands by it. */
-const registerBreakingSchema: Operate = async (system, { args }) => {
+const registerBreakingSchema: Operate = async (system, fault) => {
   const { bank, addresses } = system;
   const { commands } = bank.topics;
   const record = commands.records.find(({ name }) => name === "DepositFunds");
@@ -225,11 +226,10 @@ const registerBreakingSchema: Operate = async (system, { args }) => {
   const value = Buffer.concat([header, Buffer.from([text.length * 2]), text]);
   const producer = clientOf(system).producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
-  const messages = Array.from({ length: Number(args["commands"] ?? 20) }, (_, i) => {
-    const key = `breaking-${i}`;
-    const headers = { [poisonHeader]: `breaking-${i}` };
-    return { key, value, headers, partition: partitionOf(key, commands.partitions) };
-  });
+  const messages = breakingIds(fault).map((key) => ({
+    ...{ key, value, headers: { [poisonHeader]: key } },
+    partition: partitionOf(key, commands.partitions),
+  }));
   await producer.send({ topic: commands.name, acks: -1, messages });
   await producer.disconnect();
   return nothing;

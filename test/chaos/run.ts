@@ -8,8 +8,9 @@ import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log } from "../../engine/log.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { topics as catalog } from "../../topics/catalog.ts";
-import { openHistory } from "./load-history.ts";
+import { type History, openHistory } from "./load-history.ts";
 import { type RunningLoad, startLoad } from "./load.ts";
+import { breakingCode, breakingIds } from "./operator-poison.ts";
 import type { BackEnd, Fault, Plan } from "./plan.ts";
 import { faultTarget, faultVerb } from "./report-words.ts";
 import type { ChaosResult, FaultTime, RecoveryTimes, Sample } from "./result.ts";
@@ -59,8 +60,8 @@ export async function runPlan(
   try {
     system = await start({ plan, folder, onStep }, signal);
   } catch (error) {
-    const because = [`The bank could not be brought up: ${messageOf(error)}`];
-    return { ...emptyResult(options, startedAt), because };
+    const why = `The bank could not be brought up: ${messageOf(error)}`;
+    return couldNotRun(options, startedAt, why);
   }
   try {
     return await runOn(system, options, signal);
@@ -95,7 +96,7 @@ export async function runOn(
     return await new Run(system, { ...options, topics, log, codec, startedAt }, signal).run();
   } catch (error) {
     await system.heal();
-    return { ...emptyResult(options, startedAt), because: [`The run failed: ${messageOf(error)}`] };
+    return couldNotRun(options, startedAt, `The run failed: ${messageOf(error)}`);
   } finally {
     await log.close();
   }
@@ -147,7 +148,10 @@ class Run {
     let toRestMs: number | null = null;
     try {
       screen.step(`Load: ${plan.load.rate} commands/s for ${plan.load.for / 1_000} s`);
-      await Promise.all([load.sent, ...plan.faults.map((fault) => this.befall(fault, sampler))]);
+      await Promise.all([
+        load.sent,
+        ...plan.faults.map((fault) => this.befall(fault, { sampler, history })),
+      ]);
       const healedAt = this.clock.now();
       screen.step("Healed; waiting until all is answered and at rest");
       await this.system.heal();
@@ -167,7 +171,7 @@ class Run {
     return this.result({ load, sampler, checked, missing, toRestMs });
   }
 
-  private async startLoad(history: ReturnType<typeof openHistory>): Promise<RunningLoad> {
+  private async startLoad(history: History): Promise<RunningLoad> {
     const { plan, topics, log, codec, screen } = this.options;
     let troubled = 0;
     this.loadStartedAt = this.clock.now();
@@ -185,7 +189,10 @@ class Run {
   }
 
   /** One fault, from its beginning to its end. */
-  private async befall(fault: Fault, sampler: Sampler): Promise<void> {
+  private async befall(
+    fault: Fault,
+    { sampler, history }: { readonly sampler: Sampler; readonly history: History },
+  ): Promise<void> {
     const { screen } = this.options;
     await this.sleepUntil(fault.at);
     if (isAborted(this.signal)) return;
@@ -193,7 +200,9 @@ class Run {
     const from = this.elapsed();
     try {
       sampler.announce(fault);
+      this.writePoison(fault, history, "invoke");
       await this.system.begin(fault);
+      this.writePoison(fault, history, "ok");
       this.inForce.add(fault);
       screen.step(`${said} begins`);
       await this.sleepUntil(this.elapsed() + fault.for);
@@ -205,6 +214,13 @@ class Run {
     } finally {
       this.inForce.delete(fault);
       this.faultTimes.push({ fault, from, to: this.elapsed() });
+    }
+  }
+
+  /** What a fault sends that no worker can process; where it fails midway, nobody knows of it. */
+  private writePoison(fault: Fault, history: History, type: "invoke" | "ok"): void {
+    for (const id of breakingIds(fault)) {
+      history.write({ process: id, f: "poison", type, id, code: breakingCode });
     }
   }
 
@@ -327,6 +343,11 @@ export function verdictOf({
 function projectionsOf({ workers }: Plan): readonly string[] {
   const views = ["balances", "statements", "command_status", "event_index"];
   return views.filter((it) => (workers[it] ?? 0) > 0);
+}
+
+/** The result of a run that shows nothing. */
+export function couldNotRun(options: RunOptions, startedAt: number, why: string): ChaosResult {
+  return { ...emptyResult(options, startedAt), because: [why] };
 }
 
 /** A run of which nothing is known yet. */

@@ -1,16 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openRegistry } from "../../../engine/avro/registry.ts";
 import { systemClock } from "../../../engine/clock.ts";
-import { kafkaLog } from "../../../engine/kafka/kafka-log.ts";
-import { prepareDatabase } from "../../../engine/postgres/prepare-database.ts";
-import { registerAll } from "../../../engine/schemas/register.ts";
-import { apply, plan as planTopics } from "../../../engine/topic-plan.ts";
 import { silentChecklist } from "../../../ops/stack/checklist.ts";
 import { type Folder, folderAt, openFolder } from "../../../ops/stack/folder.ts";
 import { ensureParts } from "../../../ops/stack/parts.ts";
@@ -18,9 +13,9 @@ import { freePorts } from "../../../ops/stack/ports.ts";
 import { endRunning } from "../../../ops/stack/running.ts";
 import { folderSetting } from "../../../ops/stack/settings.ts";
 import type { Fault, Plan } from "../plan.ts";
-import type { Ending, StartOptions, System } from "../system.ts";
+import type { Addresses, Ending, StartOptions, System } from "../system.ts";
 import type { Hosts } from "./hosts.ts";
-import { bankNamed, type NamedBank, projectionsIn, type WorkerName } from "./system-bank.ts";
+import { bankNamed, type NamedBank, type WorkerName } from "./system-bank.ts";
 import { type Faults, openFaults } from "./system-faults.ts";
 import {
   type Network,
@@ -29,7 +24,8 @@ import {
   openNetwork,
   type Reached,
 } from "./system-network.ts";
-import { createDatabase, type Services, startServices } from "./system-services.ts";
+import { createDatabase, databaseOf, dropBank, prepareBank } from "./system-prepare.ts";
+import { type Services, startServices } from "./system-services.ts";
 import { isReady, type KeptWorker, workersOf } from "./system-workers.ts";
 
 /**
@@ -40,6 +36,8 @@ export interface ProcessSystem extends System {
   readonly bank: NamedBank;
   /** Stops the workers, and starts those of another plan on topics and a database of their own. */
   renew(plan: Plan, signal: AbortSignal): Promise<void>;
+  /** Copies what all processes have said so far. */
+  keepLogs(folder: string): void;
 }
 
 const clock = systemClock;
@@ -94,7 +92,7 @@ interface ProcessesOptions {
 
 class Processes implements ProcessSystem {
   bank: NamedBank = bankNamed("bank");
-  addresses: System["addresses"];
+  addresses: Addresses;
   private readonly options: ProcessesOptions;
   private kept: readonly KeptWorker[] = [];
   private faults: Faults | null = null;
@@ -109,7 +107,7 @@ class Processes implements ProcessSystem {
   async open(plan: Plan, namespace: string, signal: AbortSignal): Promise<void> {
     const { services, start, folder, endings, network } = this.options;
     this.bank = bankNamed(namespace);
-    const database = namespace === "bank" ? "foldlog" : `foldlog_${namespace}`;
+    const database = databaseOf(this.bank);
     if (namespace !== "bank") await createDatabase(services, database);
     this.addresses = this.addressesOf(database);
     start.onStep("Topics, schemas and views are made");
@@ -136,6 +134,8 @@ class Processes implements ProcessSystem {
 
   async renew(plan: Plan, signal: AbortSignal): Promise<void> {
     await this.stopWorkers();
+    await dropBank(this, this.options.services);
+    for (const { stateDir } of this.kept) rmSync(stateDir, { recursive: true, force: true });
     this.banks += 1;
     await this.open(plan, `bank${this.banks + 1}`, signal);
   }
@@ -198,7 +198,11 @@ class Processes implements ProcessSystem {
     await Promise.all(this.kept.map(({ process: it }) => it.ended));
   }
 
-  private addressesOf(database: string): System["addresses"] {
+  keepLogs(folder: string): void {
+    keepLogs(this.options.folder, { folder });
+  }
+
+  private addressesOf(database: string): Addresses {
     const { services } = this.options;
     return {
       kafkaBrokers: services.cluster.bootstrap,
@@ -215,31 +219,8 @@ function reachedIn({ cluster, postgresPort, registryPort }: Services): Reached {
 }
 
 /** The folder of the stack goes; what its processes said stays with the run. */
-function keepLogs({ logs }: Folder, { folder }: StartOptions): void {
+function keepLogs({ logs }: Folder, { folder }: Pick<StartOptions, "folder">): void {
   cpSync(logs, join(folder, "logs"), { recursive: true });
-}
-
-async function prepareBank(
-  { bank, addresses }: Pick<ProcessSystem, "bank" | "addresses">,
-  services: Services,
-  signal: AbortSignal,
-): Promise<void> {
-  const brokers = addresses.kafkaBrokers.split(",");
-  const log = kafkaLog({ brokers, clientId: "chaos", tls: null, sasl: null });
-  const replicas = services.brokers.length;
-  try {
-    await apply(log, await planTopics(log, bank.allTopics, replicas), replicas);
-  } finally {
-    await log.close();
-  }
-  const registry = openRegistry({ url: addresses.registryUrl, requestTimeoutMs: 5_000 });
-  await registerAll({ registry, topics: bank.allTopics, idsFile: null }, signal);
-  const { passwords } = services;
-  await prepareDatabase({
-    ownerUrl: addresses.databaseUrl,
-    projections: projectionsIn(bank),
-    passwords,
-  });
 }
 
 async function untilReady(
