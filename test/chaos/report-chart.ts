@@ -21,7 +21,7 @@ export interface ChartSize {
 }
 
 export const chartSizes: readonly ChartSize[] = [
-  { name: "wide", width: 1_040, gutter: 112, letter: 12 },
+  { name: "wide", width: 1_040, gutter: 126, letter: 12 },
   { name: "narrow", width: 372, gutter: 86, letter: 10.5 },
 ];
 

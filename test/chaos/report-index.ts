@@ -4,7 +4,7 @@ import { page } from "./report.ts";
 import { figuresOf } from "./report-figures.ts";
 import { html, type Markup } from "./report-html.ts";
 import { merged, roundAbove, stretches, thinned } from "./report-scale.ts";
-import { verdictMarks, verdictTone, verdictWord } from "./report-words.ts";
+import { shortened, verdictMarks, verdictTone, verdictWord } from "./report-words.ts";
 import type { ChaosResult } from "./result.ts";
 
 /** Many runs as one page: the catalogue's, or the rounds of a swarm. Those that failed stand first. */
@@ -104,7 +104,7 @@ function runTable(results: readonly ChaosResult[]): Markup {
 function runRow(result: ChaosResult): Markup {
   const { plan, backEnd, verdict, because, commands, times, startedAt, endedAt } = result;
   const broken =
-    because[0] === undefined ? null : html`<br /><span class="bad">${because[0]}</span>`;
+    because[0] === undefined ? null : html`<br /><span class="bad">${shortened(because[0])}</span>`;
   const took = shownDuration(endedAt - startedAt);
   return html`<tr>
     <td class="state ${verdictTone[verdict]}">${verdictMarks[verdict]} ${verdictWord(result)}</td>

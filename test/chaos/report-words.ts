@@ -25,7 +25,7 @@ export function faultVerb(fault: Fault): string {
     case "fail":
       return `die ${fault.point}`;
     case "isolate":
-      return `cut off from ${fault.from}`;
+      return fault.from === "everybody" ? "cut off" : `cut off from ${fault.from}`;
     case "disturb":
       return [fault.how, fault.api].filter((it) => it !== undefined).join(" ");
     case "fill-disk":
@@ -64,6 +64,11 @@ export function faultDetail(fault: Fault): string {
     case "fill-disk":
       return faultVerb(fault);
   }
+}
+
+/** A reason as long as a headline bears; all of it stands with its promise. */
+export function shortened(text: string): string {
+  return text.length <= 280 ? text : `${text.slice(0, 279)}…`;
 }
 
 export const verdictMarks: Readonly<Record<ChaosResult["verdict"], string>> = {

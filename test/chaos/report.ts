@@ -9,7 +9,13 @@ import {
   invariantTable,
   keyFigures,
 } from "./report-tables.ts";
-import { verdictMarks, verdictSentence, verdictTone, verdictWord } from "./report-words.ts";
+import {
+  shortened,
+  verdictMarks,
+  verdictSentence,
+  verdictTone,
+  verdictWord,
+} from "./report-words.ts";
 import type { ChaosResult } from "./result.ts";
 
 /**
@@ -81,7 +87,7 @@ export function page(title: string, body: Markup): string {
 function verdict(result: ChaosResult): Markup {
   const { because } = result;
   const list = html`<ul>
-    ${because.map((reason) => html`<li>${reason}</li> `)}
+    ${because.map((reason) => html`<li>${shortened(reason)}</li> `)}
   </ul>`;
   return html`<section class="verdict ${verdictTone[result.verdict]}" aria-label="Verdict">
     <span class="mark" aria-hidden="true">${verdictMarks[result.verdict]}</span>

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
+import { until } from "../../until.ts";
 import type { Ending, RunningWorker } from "../system.ts";
 import { docker, dockerMust, lastLines, linesOf } from "./docker-command.ts";
 import { brokerServices, metricsPort, type Project, workerServices } from "./project.ts";
@@ -22,10 +23,18 @@ interface State {
   readonly metricsAddress: string | null;
 }
 
+interface ContainersOptions {
+  readonly project: Project;
+  /** Told of each that ended though no fault ended it. */
+  readonly onEnding: (text: string) => void;
+}
+
 export class Containers {
   readonly all: readonly Container[];
+  /** Of workers. What else ends is started again by the engine, and is no promise of ours. */
   readonly endings: Ending[] = [];
   private readonly project: Project;
+  private readonly onEnding: (text: string) => void;
   private readonly events: ChildProcess;
   /** Those that a fault has taken down, until they start again. */
   private readonly downByFault = new Set<string>();
@@ -33,8 +42,9 @@ export class Containers {
   private readonly metrics = new Map<string, string>();
   private readonly following: Promise<void>;
 
-  private constructor(project: Project, all: readonly Container[]) {
+  private constructor({ project, onEnding }: ContainersOptions, all: readonly Container[]) {
     this.project = project;
+    this.onEnding = onEnding;
     this.all = all;
     const filters = ["start", "die", "pause", "unpause"].map((it) => `--filter=event=${it}`);
     const label = `--filter=label=com.docker.compose.project=${project.name}`;
@@ -45,7 +55,8 @@ export class Containers {
   }
 
   /** Of a project that is up. */
-  static async open(project: Project): Promise<Containers> {
+  static async open(options: ContainersOptions): Promise<Containers> {
+    const { project } = options;
     const filter = `label=com.docker.compose.project=${project.name}`;
     const listed = await dockerMust([
       "ps",
@@ -61,7 +72,7 @@ export class Containers {
       const name = nameOf(service, number);
       return name === null ? [] : [{ id, name, service }];
     });
-    const containers = new Containers(project, all);
+    const containers = new Containers(options, all);
     for (const it of all) await containers.look(it);
     return containers;
   }
@@ -99,8 +110,19 @@ export class Containers {
     await dockerMust(["start", id]);
   }
 
-  async pause({ id }: Container): Promise<void> {
-    await dockerMust(["pause", id]);
+  /** Some kernels do not freeze a process that is starting others just then: it is tried again. */
+  async pause({ id, name }: Container): Promise<void> {
+    let said = "";
+    const attempt = async () => {
+      const { code, stderr } = await docker(["pause", id]);
+      said = stderr.trim();
+      return code === 0;
+    };
+    try {
+      await until(`${name} to be paused`, attempt, { deadlineMs: 10_000 });
+    } catch (cause) {
+      throw new Error(`${name} cannot be paused: ${said}`, { cause });
+    }
   }
 
   async unpause({ id }: Container): Promise<void> {
@@ -157,8 +179,10 @@ export class Containers {
     }
     this.metrics.delete(id);
     const isWanted = this.downByFault.has(id);
-    const { stdout, stderr } = await docker(["logs", "--tail", "8", id]);
     const how = Number(Actor.Attributes["exitCode"] ?? "1");
+    if (!isWanted) this.onEnding(`${container.name} ended by itself with ${how}`);
+    if (!workerServices.some((it) => it === container.service)) return;
+    const { stdout, stderr } = await docker(["logs", "--tail", "8", id]);
     const said = lastLines(stdout + stderr, 8);
     this.endings.push({ t: time * 1_000, name: container.name, how, isWanted, said });
   }

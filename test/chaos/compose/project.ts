@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { quickJava } from "../../../ops/stack/java.ts";
 import { freePorts } from "../../../ops/stack/ports.ts";
 import { guardLabel, root } from "../../containers/docker.ts";
 import type { Plan } from "../plan.ts";
@@ -99,15 +100,26 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
 const healthyS = 900;
 
 /**
- * Each worker's metrics on a port that the engine chooses: on 127.0.0.1, as everything. Prometheus is not
- * needed, and not started.
+ * What a run needs beyond docker-compose.yml: each worker's metrics on a port of 127.0.0.1 that the engine
+ * chooses, and brokers that come up on a machine that has little left for them. Nothing that a client of
+ * theirs could see is other than it is deployed.
  */
-function overridesFor({ workers }: ProjectOptions["plan"]): object {
+function overridesFor({ brokers, workers }: ProjectOptions["plan"]): object {
   const wanted = workerServices.filter((it) => (workers[it] ?? 0) > 0);
-  return {
-    services: Object.fromEntries(wanted.map((it) => [it, { ports: ["127.0.0.1::9464"] }])),
-  };
+  const published = wanted.map((it) => [it, { ports: ["127.0.0.1::9464"] }] as const);
+  const patient = brokerServices
+    .slice(0, brokers)
+    .map((it) => [it, { environment: patientBroker }] as const);
+  return { services: Object.fromEntries<object>([...published, ...patient]) };
 }
+
+const patientBroker = {
+  KAFKA_JVM_PERFORMANCE_OPTS: quickJava.join(" "),
+  // Three of them on two cores: by the usual times controllers elect for ever, and a broker gives up.
+  KAFKA_CONTROLLER_QUORUM_FETCH_TIMEOUT_MS: "6000",
+  KAFKA_CONTROLLER_QUORUM_ELECTION_TIMEOUT_MS: "3000",
+  KAFKA_INITIAL_BROKER_REGISTRATION_TIMEOUT_MS: "600000",
+} as const;
 
 /**
  * What a plan needs of docker-compose.yml, without what is done once before it.

@@ -5,6 +5,7 @@ import {
   clockTime,
   faultTarget,
   faultVerb,
+  shortened,
   verdictMarks,
   verdictSentence,
   verdictWord,
@@ -24,10 +25,10 @@ export function summaryLines(result: ChaosResult, paints: Paints): readonly stri
   const { because, verdict } = result;
   const paint = verdict === "held" ? good : bad;
   return [
-    ...section("What was done, and when", doneLines(result.faults), quiet),
+    ...section("What was done, and how long after the load began", doneLines(result.faults), quiet),
     ...section("What was promised", promiseLines(result, paints), quiet),
     ...section("What clients saw", clientLines(result), quiet),
-    ...because.map((reason) => bad(`  ${oneLine(reason)}`)),
+    ...because.map((reason) => bad(`  ${shortened(oneLine(reason))}`)),
     `${paint(`${verdictMarks[verdict]} ${verdictWord(result)}.`)} ${verdictSentence(result)}`,
   ];
 }
@@ -73,7 +74,7 @@ function promiseLines({ invariants }: ChaosResult, { good, bad, quiet }: Paints)
   const table = layTable([left(""), left(""), left(""), left("")], rows);
   return invariants.flatMap(({ violations }, i) => [
     table[i] ?? "",
-    ...violations.map((it) => bad(`     ${oneLine(it)}`)),
+    ...violations.map((it) => bad(`     ${shortened(oneLine(it))}`)),
   ]);
 }
 

@@ -32,7 +32,7 @@ export async function startProject(
     onStep(`${services.length} services start: ${services.join(", ")}`);
     await project.up(signal);
     const addresses = await project.addresses();
-    const containers = await Containers.open(project);
+    const containers = await Containers.open({ project, onEnding: onStep });
     const system = composeSystem(project, containers, addresses);
     if (as.afterwards === "remove") return system;
     return {

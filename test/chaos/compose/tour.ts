@@ -78,6 +78,33 @@ export function tour(): Plan {
   });
 }
 
+/** One blow of each kind, within half a minute. */
+export function shortTour(): Plan {
+  return parsePlan({
+    name: "short tour",
+    about:
+      "Of three brokers the leader is killed and another one is cut off, a worker is killed, and Postgres is " +
+      "restarted, under load.",
+    load: {
+      rate: 20,
+      for: 32_000,
+      accounts: 30,
+      mix: { duplicates: 0.05, expectedVersions: 0.1, poison: 0.01 },
+      http: 0.3,
+    },
+    brokers: 3,
+    workers: { account: 2, balances: 1, statements: 1, command_status: 1, gateway: 1 },
+    faults: [
+      { id: "F5", at: 3_000, for: 5_000, does: "kill", target: "broker/leader" },
+      { id: "F1", at: 6_000, for: 14_000, does: "kill", target: "account/1" },
+      { id: "F13", at: 10_000, for: 5_000, does: "terminate", target: "postgres" },
+      { id: "F9", at: 22_000, for: 6_000, does: "isolate", target: "broker/2", from: "everybody" },
+    ],
+    quiesceMs: 300_000,
+    on: ["compose"],
+  });
+}
+
 function faultOf(
   { does, target }: { readonly does: Deed; readonly target: string },
   at: number,
