@@ -1,5 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { openFolder } from "../../ops/stack/folder.ts";
+import { folderSetting } from "../../ops/stack/settings.ts";
 import { type ExitCode, exitCode } from "../../ops/verbs/outcome.ts";
 import { painted, print } from "../../ops/verbs/output.ts";
 import { summaryLines } from "./compose/summary.ts";
@@ -9,6 +11,11 @@ import { reportIndex, reportName } from "./report-index.ts";
 import type { ChaosResult } from "./result.ts";
 
 /** What a run leaves on the disk and says at its end. */
+
+/** Where runs go that nobody says where to put. */
+export function defaultOut(): string {
+  return join(openFolder(folderSetting(process.env)).dir, "chaos");
+}
 
 /** A new folder for a run, with the plan in it. */
 export function openRunFolder(out: string, plan: Plan, startedAt: number): string {

@@ -5,7 +5,6 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { systemClock } from "../../engine/clock.ts";
-import { folderSetting } from "../../ops/stack/settings.ts";
 import { durationOption } from "../../ops/verbs/duration.ts";
 import { givenPath } from "../../ops/verbs/given-path.ts";
 import { onInterrupt } from "../../ops/verbs/interrupt.ts";
@@ -17,7 +16,15 @@ import {
   wrongUsage,
 } from "../../ops/verbs/outcome.ts";
 import { print, say } from "../../ops/verbs/output.ts";
-import { exitCodeOf, openRunFolder, show, shown, writeIndex, writeResult } from "./main-output.ts";
+import {
+  defaultOut,
+  exitCodeOf,
+  openRunFolder,
+  show,
+  shown,
+  writeIndex,
+  writeResult,
+} from "./main-output.ts";
 import { catalogue, type PlanFile, plansOf, readPlan } from "./main-plans.ts";
 import { readTally, runRounds, totalLine } from "./main-rounds.ts";
 import { openScreen } from "./main-screen.ts";
@@ -93,10 +100,6 @@ async function run(files: readonly string[], options: Options): Promise<ExitCode
   mkdirSync(out, { recursive: true });
   if (options.swarm) return swarm(options, out);
   return runPlans(chosenPlans(files, options), options, out);
-}
-
-function defaultOut(): string {
-  return join(folderSetting(process.env), "chaos");
 }
 
 function list(): ExitCode {

@@ -1,7 +1,7 @@
 import type { Clock } from "../../engine/clock.ts";
 import type { Fault } from "./plan.ts";
 import type { NamedBank } from "./processes/system-bank.ts";
-import type { Services } from "./processes/system-services.ts";
+import type { Services } from "./processes/system-stack.ts";
 import type { KeptWorker } from "./processes/system-workers.ts";
 import type { Addresses } from "./system.ts";
 

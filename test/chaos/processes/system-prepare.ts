@@ -7,7 +7,7 @@ import { registerAll } from "../../../engine/schemas/register.ts";
 import { apply, plan as planTopics } from "../../../engine/topic-plan.ts";
 import type { Addresses } from "../system.ts";
 import { type NamedBank, projectionsIn } from "./system-bank.ts";
-import type { Services } from "./system-services.ts";
+import type { Services } from "./system-stack.ts";
 
 /** What a bank finds ready when its workers start, and what is taken away behind it. */
 

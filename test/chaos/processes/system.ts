@@ -25,7 +25,7 @@ import {
   type Reached,
 } from "./system-network.ts";
 import { createDatabase, databaseOf, dropBank, prepareBank } from "./system-prepare.ts";
-import { type Services, startServices } from "./system-services.ts";
+import { type Services, startServices } from "./system-stack.ts";
 import { isReady, type KeptWorker, workersOf } from "./system-workers.ts";
 
 /**
