@@ -42,8 +42,8 @@ function isForProcesses(file: string): boolean {
 }
 
 /**
- * The plans of these faults, in the order given: `F5` is `f5.json` and `f5-….json`, and every plan that has a fault of
- * that name where no file is named so.
+ * The plans of these faults, in the order given: `F5` is `F05.json` and `F05-….json`, and every plan that has a fault
+ * of that name where no file is named so.
  * @throws CliError that names each fault without a plan
  */
 export function plansOf(ids: readonly string[], all: readonly PlanFile[]): readonly PlanFile[] {
@@ -60,7 +60,8 @@ export function plansOf(ids: readonly string[], all: readonly PlanFile[]): reado
 function plansFor(id: string, all: readonly PlanFile[]): readonly PlanFile[] {
   const named = all.filter(({ file }) => {
     const name = (file.split("/").at(-1) ?? "").toLowerCase();
-    return new RegExp(`^${id.toLowerCase()}(?=[-.])`).test(name);
+    const padded = id.toLowerCase().replace(/^f(?=\d$)/, "f0?");
+    return new RegExp(`^${padded}(?=[-.])`).test(name);
   });
   if (named.length > 0) return named;
   return all.filter(({ plan }) => plan.faults.some((fault) => fault.id === id));
