@@ -32,9 +32,9 @@ describe("A request is hit", () => {
   test("by the first of several, until that is settled", () => {
     const rules = rulesOf(disturbance({}), disturbance({ how: "stall" }));
     expect(ask(rules, "kafka", "Fetch")).toBe("cut");
-    rules.settle("0");
+    expect(rules.settle("0")).toBe(1);
     expect(ask(rules, "kafka", "Fetch")).toBe("stall");
-    rules.settle("1");
+    expect(rules.settle("1")).toBe(1);
     expect(ask(rules, "kafka", "Fetch")).toBe("passes");
   });
 

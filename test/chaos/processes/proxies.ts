@@ -34,7 +34,8 @@ export interface Proxies {
   readonly pid: number;
   /** Applies to every request from now on that it is about; `seed` decides who is hit where not all are. */
   disturb(fault: Disturbance, seed: number): Promise<void>;
-  settle(fault: Disturbance): Promise<void>;
+  /** Ends it; tells how many requests it has hit. */
+  settle(fault: Disturbance): Promise<number>;
   /**
    * The next time that the worker comes to this point, `kill` is called, and then the request (before) or its
    * answer (after) is dropped with the connection: nothing of it gets through. Once.
@@ -129,7 +130,7 @@ export async function startProxies({ passages, enter }: ProxyOptions): Promise<P
     async settle(fault) {
       const key = keys.get(fault);
       keys.delete(fault);
-      if (key !== undefined) await control.ask({ do: "settle", key });
+      return key === undefined ? 0 : ((await control.ask({ do: "settle", key })) as number);
     },
     async failAt(point, kill) {
       const key = String(last++);

@@ -19,7 +19,10 @@ export interface RulesOptions {
 }
 
 export class Rules {
-  private readonly disturbances = new Map<string, { fault: Disturbance; random: () => number }>();
+  private readonly disturbances = new Map<
+    string,
+    { readonly fault: Disturbance; readonly random: () => number; hits: number }
+  >();
   private readonly watches = new Map<string, Watch>();
   private readonly counted = new Map<string, Counted>();
   private readonly sleep: RulesOptions["sleep"];
@@ -29,11 +32,14 @@ export class Rules {
   }
 
   disturb(key: string, fault: Disturbance, seed: number): void {
-    this.disturbances.set(key, { fault, random: randomFrom(seed) });
+    this.disturbances.set(key, { fault, random: randomFrom(seed), hits: 0 });
   }
 
-  settle(key: string): void {
+  /** Ends it; tells how many requests it has hit. */
+  settle(key: string): number {
+    const hits = this.disturbances.get(key)?.hits ?? 0;
     this.disturbances.delete(key);
+    return hits;
   }
 
   /** Once: the first request that fits. */
@@ -68,11 +74,13 @@ export class Rules {
   }
 
   private disturbedFate(link: LinkName, name: string): Fate | null {
-    for (const { fault, random } of this.disturbances.values()) {
+    for (const disturbance of this.disturbances.values()) {
+      const { fault, random } = disturbance;
       if (fault.link !== link) continue;
       const about = fault.api ?? fault.statement;
       if (about !== undefined && about !== name) continue;
       if (random() >= fault.share) continue;
+      disturbance.hits += 1;
       return this.fateBy(fault);
     }
     return null;

@@ -39,8 +39,7 @@ async function carryOut(asked: Asked): Promise<unknown> {
       rules.disturb(asked.key, asked.fault, asked.seed);
       return;
     case "settle":
-      rules.settle(asked.key);
-      return;
+      return rules.settle(asked.key);
     case "watch":
       rules.watch(asked.key, {
         link: asked.link,
