@@ -1,18 +1,6 @@
 import type { PartitionChecks } from "./answers.ts";
 import type { AuditRecord } from "./audited-log.ts";
-import type { Handling } from "./handling.ts";
-
-/** Something that a transaction wrote which was aborted then. */
-export interface AbortedRecord {
-  /** `topic/partition/offset` */
-  readonly at: string;
-  /** See `AuditRecord`. */
-  readonly writer: string | null;
-  /** Of the command that it is about. */
-  readonly commandOffset: number;
-  /** Whether it is that command itself. */
-  readonly isCommand: boolean;
-}
+import type { AbortedRecord, Handling } from "./handling.ts";
 
 /**
  * I15: what one transaction wrote about a command is committed as a whole or not at all. Another transaction may do

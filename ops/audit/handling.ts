@@ -53,6 +53,18 @@ export interface Handling {
   readonly deadLetter: SeenDeadLetter | null;
 }
 
+/** Something that a transaction wrote which was aborted then. */
+export interface AbortedRecord {
+  /** `topic/partition/offset` */
+  readonly at: string;
+  /** See `AuditRecord`. */
+  readonly writer: string | null;
+  /** Of the command that it is about. */
+  readonly commandOffset: number;
+  /** Whether it is that command itself. */
+  readonly isCommand: boolean;
+}
+
 /** A record that is not what its topic holds: what should be there, and what is. */
 export interface Unfit {
   readonly expected: string;

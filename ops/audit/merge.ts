@@ -1,6 +1,5 @@
 import type { Codec } from "../../engine/codec.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
-import type { AbortedRecord } from "./aborted.ts";
 import {
   type AuditedPartition,
   type AuditedTopic,
@@ -10,6 +9,7 @@ import {
 } from "./audited-log.ts";
 import type { Findings, Invariant } from "./findings.ts";
 import {
+  type AbortedRecord,
   type Handling,
   seeCommand,
   seeDeadLetter,
