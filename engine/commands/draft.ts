@@ -189,7 +189,9 @@ export class Draft<S> {
       progress.lastEventTime = this.eventTime;
     }
     const repliesEnd = this.events.length + this.replies.length;
-    if (this.replies.length > 0) progress.replies = offsetOf(repliesEnd - 1) + 1n;
+    // After the marker that ends the transaction: were it named as the oldest reply to remember, a restore would
+    // think that a reply is missing when retention has deleted all before it.
+    if (this.replies.length > 0) progress.replies = offsetOf(repliesEnd - 1) + 2n;
     progress.snapshots = offsetOf(repliesEnd + this.snapshotted.length) + 1n;
     progress.commands = this.nextOffset;
   }

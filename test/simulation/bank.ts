@@ -210,15 +210,14 @@ export class Bank {
     client.conversation = conversation;
     for (const sending of client.unanswered.values()) conversation.send(sending);
     const { signal } = life.stopping;
-    const stopped = new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => {
+    await new Promise<void>((resolve) => {
+      const over = () => {
         resolve();
-      });
-      conversation.signal.addEventListener("abort", () => {
-        resolve();
-      });
+      };
+      signal.addEventListener("abort", over);
+      conversation.signal.addEventListener("abort", over);
+      if (signal.aborted || conversation.isOver) over();
     });
-    await stopped;
     if (!signal.aborted) await conversation.settled(); // Throws what ended it.
     await conversation.close();
   }

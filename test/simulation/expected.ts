@@ -104,7 +104,8 @@ class Fold {
     const { record } = at;
     const name = JSON.stringify([command.aggregateId, command.id]);
     const known = this.remembered.get(name);
-    if (known && !this.mayBeForgotten(known, at)) {
+    if (known && this.isForgotten(known, at)) this.forget(name, known);
+    else if (known) {
       if (!known.hash.equals(command.hash)) return failed("COMMAND_ID_REUSED", record);
       return { ...known.said, duplicate: true };
     }
@@ -112,8 +113,7 @@ class Fold {
     if (issueTime !== null && issueTime > record.timestamp + toleratedClockLeadMs) {
       return failed("CLOCK_AHEAD", record);
     }
-    if (known || (issueTime !== null && issueTime <= this.horizon))
-      return failed("EXPIRED", record);
+    if (issueTime !== null && issueTime <= this.horizon) return failed("EXPIRED", record);
     const said = { ...this.decide(command), duplicate: false, firstOffset: Number(record.offset) };
     this.remembered.set(name, {
       ...{ said, hash: command.hash, issueTime, appendTime: record.timestamp },
@@ -146,19 +146,26 @@ class Fold {
   }
 
   /**
-   * Its answer is too old to be remembered, which a transaction without replies may have said; or retention has
-   * deleted it, and a worker that was started since may not know it any more.
+   * Whether the worker has forgotten what it may have forgotten without a reply that says so: an answer that is
+   * too old or one too many, for a transaction without replies may have said it; or one that retention has
+   * deleted before a worker was started.
    */
-  private mayBeForgotten(
-    { replyOffset, issueTime, appendTime }: Remembered,
-    { record, reply, replyRecord }: Handled,
-  ): boolean {
-    if (reply.reason !== "EXPIRED" || issueTime === null) return false;
-    const { maxAgeMs } = this.bank.shape.commands.window;
-    if (appendTime < replyRecord.timestamp - maxAgeMs + clockToleranceMs) return true;
-    return this.history.deleted.some(
-      ({ commands, replies }) => record.offset >= commands && replyOffset < replies,
+  private isForgotten(known: Remembered, { record, reply, replyRecord }: Handled): boolean {
+    if (reply.duplicate || reply.reason === "COMMAND_ID_REUSED") return false;
+    const { maxAgeMs, maxCount } = this.bank.shape.commands.window;
+    if (known.appendTime < replyRecord.timestamp - maxAgeMs + clockToleranceMs) return true;
+    const later = [...this.remembered.values()].filter(
+      ({ replyOffset }) => replyOffset > known.replyOffset,
     );
+    if (later.length >= maxCount) return true;
+    return this.history.deleted.some(
+      ({ commands, replies }) => record.offset >= commands && known.replyOffset < replies,
+    );
+  }
+
+  private forget(name: string, { issueTime }: Remembered): void {
+    this.remembered.delete(name);
+    this.horizon = Math.max(this.horizon, issueTime ?? -Infinity);
   }
 
   /** What the last reply of a transaction says of the window is true from the next command on. */
@@ -172,8 +179,7 @@ class Fold {
       const { maxAgeMs, maxCount } = this.bank.shape.commands.window;
       const forgotten = [...this.remembered].filter(([, it]) => it.replyOffset < BigInt(oldest));
       for (const [name, it] of forgotten) {
-        this.remembered.delete(name);
-        this.horizon = Math.max(this.horizon, it.issueTime ?? -Infinity);
+        this.forget(name, it);
         const isOld = it.appendTime < reply.timestamp - maxAgeMs + clockToleranceMs;
         if (isOld || this.remembered.size >= maxCount || this.isDeleted(it)) continue;
         early.push(`G3: reply ${reply.offset} forgets ${name}, which is neither old nor too many`);

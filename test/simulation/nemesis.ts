@@ -186,7 +186,11 @@ export class Nemesis {
         const kind = this.kindOf(target);
         for (const at of bank.partitionsOf(bank.topics.commands)) {
           const { start, end } = bank.log.bounds(at);
-          bank.log.setOffset(bank.groupOf(kind), at, args["to"] === "latest" ? end : start);
+          bank.log.setOffset(
+            bank.groupOf(kind),
+            at,
+            args["to"] === "latest" ? end : args["to"] === "beyond" ? end + 100n : start,
+          );
         }
         return;
       }

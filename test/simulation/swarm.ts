@@ -59,9 +59,9 @@ class Dice {
     return Math.round(least + this.random() * (most - least));
   }
 
-  /** When it begins, and how long it lasts. */
+  /** When it begins, maybe a little after the load has ended, and how long it lasts. */
   when(id: string, least: number, most: number) {
-    return { id, at: this.between(0, this.forMs), for: this.between(least, most) };
+    return { id, at: this.between(0, this.forMs * 1.15), for: this.between(least, most) };
   }
 
   worker(): string {
