@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { root } from "../../containers/docker.ts";
 
 /** Docker's command line, as a person would type it. */
@@ -10,29 +11,35 @@ export interface Finished {
   readonly stderr: string;
 }
 
+export interface DockerOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  /** A file for what it prints, where that may be too much to hold. */
+  readonly output?: string;
+}
+
 /**
  * Runs `docker` with these arguments until it ends. It is in a process group of its own: a Ctrl-C in the
  * terminal reaches this program only, which then ends things in order. An aborted signal ends it.
  */
 export async function docker(
   args: readonly string[],
-  {
-    env = {},
-    signal,
-  }: { readonly env?: Readonly<Record<string, string>>; readonly signal?: AbortSignal } = {},
+  { env = {}, signal, output }: DockerOptions = {},
 ): Promise<Finished> {
+  const file = output === undefined ? null : openSync(output, "w");
   const child = spawn("docker", args, {
     cwd: root,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", file ?? "pipe", "pipe"],
     detached: true,
   });
+  if (file !== null) closeSync(file); // The child has its own.
   const end = () => child.kill("SIGTERM");
   signal?.addEventListener("abort", end);
   if (signal?.aborted === true) end();
   let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
   const [code] = (await once(child, "close")) as [number | null];
   signal?.removeEventListener("abort", end);
   signal?.throwIfAborted();

@@ -2,12 +2,11 @@
  * `npm run chaos:compose`: the bank of docker-compose.yml with three brokers, everything in it killed, paused,
  * cut off and restarted under load, and then checked. Needs Docker and nothing else.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { systemClock } from "../../../engine/clock.ts";
 import { messageOf } from "../../../engine/errors.ts";
-import { folderSetting } from "../../../ops/stack/settings.ts";
 import { givenPath } from "../../../ops/verbs/given-path.ts";
 import { onInterrupt } from "../../../ops/verbs/interrupt.ts";
 import {
@@ -18,17 +17,16 @@ import {
   explained,
   wrongUsage,
 } from "../../../ops/verbs/outcome.ts";
-import { count, painted, print, say } from "../../../ops/verbs/output.ts";
-import { startProgress } from "../../../ops/verbs/progress.ts";
+import { say } from "../../../ops/verbs/output.ts";
 import { runName, whyNoContainers } from "../../containers/docker.ts";
+import { defaultOut, exitCodeOf, show, writeResult } from "../main-output.ts";
+import { openScreen } from "../main-screen.ts";
 import { parsePlan, type Plan } from "../plan.ts";
-import { reportPage } from "../report.ts";
 import { reportName } from "../report-index.ts";
-import { clockTime, faultTarget, faultVerb } from "../report-words.ts";
 import type { ChaosResult } from "../result.ts";
-import { runPlan, type Screen } from "../run.ts";
+import { runPlan } from "../run.ts";
 import type { StartSystem } from "../system.ts";
-import { summaryLines } from "./summary.ts";
+import { containersLog } from "./project.ts";
 import { requirePossible, startProject } from "./system.ts";
 import { tour } from "./tour.ts";
 
@@ -98,8 +96,10 @@ async function run(file: string | undefined, options: Options): Promise<ExitCode
     screen.end();
     interrupt.release();
   }
+  writeResult(result, folder, "what did not hold");
+  if (result.verdict === "held") rmSync(join(folder, containersLog), { force: true });
   show(result, folder);
-  return interrupt.signal.aborted ? exitCode.interrupted : exitCodeOf(result);
+  return interrupt.signal.aborted ? exitCode.interrupted : exitCodeOf([result]);
 }
 
 /** @throws CliError where it cannot be read, is no plan, or is not for containers */
@@ -121,62 +121,11 @@ function seedOf(text: string): number {
   throw wrongUsage(`--seed ${text}: a seed is a whole number from 0 to 999999999.`);
 }
 
-function defaultOut(): string {
-  return join(folderSetting(process.env), "chaos");
-}
-
 /** What is kept has a name by which no later run takes it for something left behind. */
 function projectFor({ keep }: Options) {
   return keep
     ? ({ name: `foldlog-chaos-${process.pid}`, afterwards: "keep" } as const)
     : ({ name: `foldlog-test-${runName}`, afterwards: "remove" } as const);
-}
-
-interface OwnScreen extends Screen {
-  end(): void;
-}
-
-/** Steps as lines with the time; between them, on a terminal, how it goes. */
-function openScreen(startedAt: number): OwnScreen {
-  const time = () => clockTime(systemClock.now() - startedAt).padStart(6);
-  let now = "";
-  const progress = startProgress(() => `${time()}  ${now}`);
-  return {
-    step: (text) => {
-      now = "";
-      progress.say(`${time()}  ${text}`);
-    },
-    live: ({ sentPerSecond, answeredPerSecond, commandLag }, inForce) => {
-      const lag = commandLag === null ? "nobody can tell how many" : count(commandLag);
-      const faults = inForce.map((it) => `${faultTarget(it)} ${faultVerb(it)}`).join(", ");
-      now = `${sentPerSecond} sent/s, ${answeredPerSecond} answered/s, ${lag} waiting  ${faults}`;
-    },
-    end: () => {
-      progress.end();
-    },
-  };
-}
-
-function show(result: ChaosResult, folder: string): void {
-  writeFileSync(join(folder, "result.json"), `${JSON.stringify(result, null, 2)}\n`);
-  writeFileSync(join(folder, "report.html"), reportPage(result));
-  const paints = { good: painted("green"), bad: painted("red"), quiet: painted("dim") };
-  print("");
-  for (const line of summaryLines(result, paints)) print(line);
-  const at = relative(process.cwd(), folder) || ".";
-  print(`The page: ${join(at, "report.html")}   all else: ${at}/   again: ${result.replay}`);
-}
-
-function exitCodeOf({ verdict }: ChaosResult): ExitCode {
-  switch (verdict) {
-    case "held":
-      return exitCode.ok;
-    case "violated":
-    case "not at rest":
-      return exitCode.failed;
-    case "could not run":
-      return exitCode.unavailable;
-  }
 }
 
 function quoted(text: string): string {

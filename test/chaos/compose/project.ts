@@ -23,6 +23,8 @@ export const brokerServices = ["kafka", "kafka2", "kafka3"] as const;
 
 const portNames = ["API", "KAFKA", "KAFKA2", "KAFKA3", "REGISTRY", "POSTGRES"] as const;
 type PortName = (typeof portNames)[number];
+/** What all containers have printed, in a run's folder. */
+export const containersLog = "containers.log";
 export const metricsPort = "9464/tcp";
 
 export interface ProjectOptions {
@@ -60,7 +62,15 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
   const guardian = options.afterwards === "keep" ? null : guardLabel(label);
 
   const files = ["--file", "docker-compose.yml", "--file", overrides];
-  const compose = ["compose", "--project-name", name, "--project-directory", root];
+  const compose = [
+    "compose",
+    "--ansi",
+    "never",
+    "--project-name",
+    name,
+    "--project-directory",
+    root,
+  ];
   const args = (...rest: readonly string[]) => [...compose, ...cluster, ...files, ...rest];
   const env = Object.fromEntries([...ports].map(([it, port]) => [`FOLDLOG_${it}_PORT`, port]));
   const services = servicesFor(plan);
@@ -86,8 +96,8 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
     },
     addresses: () => addressesOf(ports, { args, env, plan }),
     async down() {
-      const { stdout } = await docker(args("logs", "--timestamps", "--no-color"), { env });
-      writeFileSync(join(folder, "containers.log"), stdout);
+      const logs = ["logs", "--timestamps", "--no-color"];
+      await docker(args(...logs), { env, output: join(folder, containersLog) });
       if (guardian === null) return;
       await docker(args("down", "--volumes", "--remove-orphans", "--timeout", "1"), { env });
       await docker(["image", "rm", "--force", `foldlog:${name}`]);

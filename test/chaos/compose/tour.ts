@@ -43,7 +43,7 @@ const ofWorkers: Readonly<Record<Deed, string>> = {
 };
 
 /** One begins so long after the one before. */
-const everyMs = 7_000;
+const everyMs = 8_000;
 /** Beyond it a worker's session is over and its partitions go to another (10 s), and some must see that. */
 const lastsMs = { usual: 5_000, long: 14_000 } as const;
 
@@ -78,7 +78,7 @@ export function tour(): Plan {
   });
 }
 
-/** One blow of each kind, within half a minute. */
+/** One blow of each kind, within a minute. */
 export function shortTour(): Plan {
   return parsePlan({
     name: "short tour",
@@ -87,7 +87,7 @@ export function shortTour(): Plan {
       "restarted, under load.",
     load: {
       rate: 20,
-      for: 32_000,
+      for: 60_000,
       accounts: 30,
       mix: { duplicates: 0.05, expectedVersions: 0.1, poison: 0.01 },
       http: 0.3,
@@ -95,10 +95,10 @@ export function shortTour(): Plan {
     brokers: 3,
     workers: { account: 2, balances: 1, statements: 1, command_status: 1, gateway: 1 },
     faults: [
-      { id: "F5", at: 3_000, for: 5_000, does: "kill", target: "broker/leader" },
-      { id: "F1", at: 6_000, for: 14_000, does: "kill", target: "account/1" },
-      { id: "F13", at: 10_000, for: 5_000, does: "terminate", target: "postgres" },
-      { id: "F9", at: 22_000, for: 6_000, does: "isolate", target: "broker/2", from: "everybody" },
+      { id: "F5", at: 8_000, for: 5_000, does: "kill", target: "broker/leader" },
+      { id: "F1", at: 20_000, for: 14_000, does: "kill", target: "account/1" },
+      { id: "F13", at: 26_000, for: 5_000, does: "terminate", target: "postgres" },
+      { id: "F9", at: 48_000, for: 6_000, does: "isolate", target: "broker/2", from: "everybody" },
     ],
     quiesceMs: 300_000,
     on: ["compose"],
