@@ -5,8 +5,11 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 export interface Judged {
   readonly mutant: Mutant;
-  /** `unused`: what is to kill it never loads its file. `broken`: it failed, and no test says so. */
-  readonly verdict: "killed" | "survived" | "unused" | "broken";
+  /**
+   * `unused`: what is to kill it never loads its file. `broken`: it failed, and no test says so. `unsound`: what is to
+   * kill it fails without it.
+   */
+  readonly verdict: "killed" | "survived" | "unused" | "broken" | "unsound";
   /** The test or the seed; of a hang "by time-out"; of what is broken the last that was printed. */
   readonly finding: string;
   readonly seconds: number;
@@ -23,40 +26,47 @@ const soundWithinMs = 240_000;
 /** A mutant may be slower by so much before it counts as hanging. */
 const slack = { factor: 4, ms: 15_000 };
 
-/**
- * Judges each mutant by its killer. The killers pass on the engine as it is before and after that.
- * @throws Error where one of them does not
- */
+/** Judges each mutant by its killer. A killer must pass on the engine as it is, before its mutants and after them. */
 export async function judgeAll(
   mutants: readonly Mutant[],
   { lanes, onLine }: JudgingOptions,
   signal: AbortSignal,
 ): Promise<readonly Judged[]> {
-  const killers = [
-    ...new Map(mutants.map(({ killedBy }) => [nameOf(killedBy), killedBy])).values(),
-  ];
-  const tookMs = new Map<string, number>();
+  const killers = new Map(mutants.map(({ killedBy }) => [nameOf(killedBy), killedBy]));
+  const soundMs = new Map<string, number>();
+  const unsound = new Map<string, string>();
   const passAll = async (when: string) =>
-    inLanes(killers, { lanes, killerOf: (killer) => killer }, async (killer) => {
-      const name = nameOf(killer);
-      const sound = await kill(killer, { mutant: null, deadlineMs: soundWithinMs }, signal);
-      if (sound.end !== "passed") throw unsound(name, when, sound);
-      onLine(`${name} passes in ${seconds(sound)} s on the engine as it is`);
-      tookMs.set(name, sound.tookMs);
+    inLanes([...killers], { lanes, killerOf: ([, killer]) => killer }, async ([name, killer]) => {
+      if (unsound.has(name)) return;
+      const { end, finding, said, tookMs } = await kill(
+        killer,
+        { mutant: null, deadlineMs: soundWithinMs },
+        signal,
+      );
+      const what = end === "late" ? `did not end in ${soundWithinMs} ms` : (finding ?? said);
+      if (end !== "passed") unsound.set(name, `${name} fails ${when} the mutants: ${what}`);
+      soundMs.set(name, tookMs);
+      const passes = unsound.get(name) ?? `${name} passes ${when} the mutants`;
+      onLine(`${passes}, ${(tookMs / 1000).toFixed(1)} s`);
     });
-  await passAll("before the mutants");
 
+  await passAll("before");
   const judged = new Map<Mutant, Judged>();
   await inLanes(mutants, { lanes, killerOf: ({ killedBy }) => killedBy }, async (mutant) => {
-    const soundMs = tookMs.get(nameOf(mutant.killedBy)) ?? 0;
-    const deadlineMs = Math.ceil(soundMs * slack.factor + slack.ms);
+    const name = nameOf(mutant.killedBy);
+    if (unsound.has(name)) return;
+    const deadlineMs = Math.ceil((soundMs.get(name) ?? 0) * slack.factor + slack.ms);
     const it = judge(mutant, await kill(mutant.killedBy, { mutant, deadlineMs }, signal));
     judged.set(mutant, it);
     const so = `${judged.size}/${mutants.length}`;
     onLine(`${so} ${it.verdict} ${mutant.name}, ${it.seconds.toFixed(1)} s: ${it.finding}`);
   });
-  await passAll("after the mutants"); // A test that fails now and then proves nothing.
-  return mutants.flatMap((mutant) => judged.get(mutant) ?? []);
+  await passAll("after"); // A test that fails now and then proves nothing.
+  return mutants.flatMap((mutant) => {
+    const finding = unsound.get(nameOf(mutant.killedBy));
+    const it = judged.get(mutant) ?? { mutant, verdict: "unsound", finding: "", seconds: 0 };
+    return finding === undefined ? it : { ...it, verdict: "unsound", finding };
+  });
 }
 
 /** The kind of test, for a table. */
@@ -74,17 +84,6 @@ function judge(mutant: Mutant, killing: Killing): Judged {
     return { verdict: "killed", finding };
   };
   return { mutant, ...verdictOf(), seconds: tookMs / 1000 };
-}
-
-function unsound(name: string, when: string, { end, finding, said }: Killing): Error {
-  const what = end === "late" ? `did not end within ${soundWithinMs} ms` : (finding ?? said);
-  return new Error(
-    `${name} does not pass on the engine as it is, ${when}, so it says nothing of them: ${what}`,
-  );
-}
-
-function seconds({ tookMs }: Killing): string {
-  return (tookMs / 1000).toFixed(1);
 }
 
 interface Lanes<T> {

@@ -5,8 +5,8 @@ import { mutants } from "./mutants.ts";
 
 const help = `npm run mutants -- [NAME…]
 
-Puts one bug after the other into the engine and shows that the tests find it. First every test that is to find one
-must pass on the engine as it is; then each runs on an engine with the bug in it, in a process of its own.
+Puts one bug after the other into the engine and shows that the tests find it. Every test that is to find one passes on
+the engine as it is, before and after; between that each runs on an engine with the bug in it, in a process of its own.
 
   NAME        only these mutants; a name that ends in * is all that begin so
   --list      names the mutants, what each breaks and what is to kill it
