@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { KafkaClient } from "../../engine/kafka/client.ts";
+import { retriable } from "../../engine/kafka/failure.ts";
 import { produce, type ProducerSession } from "../../engine/kafka/produce.ts";
+import { untilDefinite } from "../../engine/kafka/retry.ts";
 import type { TopicPartition } from "../../engine/log.ts";
 import { newPartition, ourLog, ourValues, outRecord } from "./stock/log.ts";
 
@@ -23,8 +25,12 @@ afterAll(() => {
 
 /** A producer whose next record has that sequence number. */
 async function producerAt(sequence: number): Promise<void> {
-  const broker = await client.anyBroker();
-  const { producerId, producerEpoch } = await broker.initProducerId({ transactionTimeout: 10_000 });
+  // A broker that has just begun is still given the ids that it may give away.
+  const { producerId, producerEpoch } = await untilDefinite(
+    client,
+    retriable.coordinator,
+    async () => (await client.anyBroker()).initProducerId({ transactionTimeout: 10_000 }),
+  );
   session = {
     transactionalId: null,
     producerId: BigInt(producerId),
