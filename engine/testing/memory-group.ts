@@ -13,6 +13,8 @@ export interface GroupTimes {
 
 interface Member {
   readonly id: string;
+  /** The name that a process keeps when it is started again (KIP-345). */
+  readonly instance: string | null;
   readonly partitions: readonly TopicPartition[];
   assigned: readonly TopicPartition[];
   /** Halves of the session timeout without a heartbeat. */
@@ -20,13 +22,14 @@ interface Member {
   readonly onRebalance: () => void;
 }
 
-/** The member must join again: its generation is over, or it was taken for dead. */
+/** The member must join again. */
 class JoinAgain extends Error {
   override readonly name = "JoinAgain";
-  readonly isKnown: boolean;
-  constructor(isKnown: boolean) {
-    super(isKnown ? "REBALANCE_IN_PROGRESS" : "UNKNOWN_MEMBER_ID");
-    this.isKnown = isKnown;
+  /** Its generation is over; it was taken for dead; or another process has come by its name. */
+  readonly why: "rebalance" | "unknown" | "fenced";
+  constructor(why: JoinAgain["why"]) {
+    super(`Join again: ${why}`);
+    this.why = why;
   }
 }
 
@@ -44,6 +47,8 @@ export class MemoryGroup {
   private readonly members = new Map<string, Member>();
   private readonly clock: Clock;
   readonly times: GroupTimes | null;
+  /** Those whose name another process has now. */
+  private readonly fenced = new Set<string>();
   private generation = 0;
   private joined = 0;
 
@@ -53,11 +58,17 @@ export class MemoryGroup {
   }
 
   enter(memberId: string, claim: Omit<Member, "id" | "silence">): Joined {
+    this.requireUnfenced(memberId);
     let member = this.members.get(memberId);
     if (!member) {
-      member = { id: `member-${++this.joined}`, silence: 0, ...claim };
+      const predecessor = this.named(claim.instance);
+      const { assigned } = predecessor ?? claim;
+      member = { ...claim, id: `member-${++this.joined}`, silence: 0, assigned };
       this.members.set(member.id, member);
-      this.rebalance();
+      if (predecessor) {
+        this.members.delete(predecessor.id);
+        this.fenced.add(predecessor.id);
+      } else this.rebalance();
       if (this.times) void this.watch(member, this.times.sessionTimeoutMs);
     }
     member.silence = 0;
@@ -65,14 +76,24 @@ export class MemoryGroup {
   }
 
   heartbeat(memberId: string, generation: number): void {
+    this.requireUnfenced(memberId);
     const member = this.members.get(memberId);
-    if (!member) throw new JoinAgain(false);
+    if (!member) throw new JoinAgain("unknown");
     member.silence = 0;
-    if (generation !== this.generation) throw new JoinAgain(true);
+    if (generation !== this.generation) throw new JoinAgain("rebalance");
   }
 
   leave(memberId: string): void {
     if (this.members.delete(memberId)) this.rebalance();
+  }
+
+  private named(instance: string | null): Member | undefined {
+    if (instance === null) return undefined;
+    return [...this.members.values()].find((member) => member.instance === instance);
+  }
+
+  private requireUnfenced(memberId: string): void {
+    if (this.fenced.has(memberId)) throw new JoinAgain("fenced");
   }
 
   private async watch(member: Member, sessionTimeoutMs: number): Promise<void> {
@@ -115,6 +136,7 @@ export class MemoryMembership implements Membership {
   private readonly group: MemoryGroup;
   private readonly line: GroupLine;
   private readonly partitions: readonly TopicPartition[];
+  private instance: string | null;
   private readonly left = new AbortController();
   private early = new AbortController();
   private memberId = "";
@@ -123,10 +145,15 @@ export class MemoryMembership implements Membership {
   private isNews = false;
   private waiting: (() => void)[] = [];
 
-  constructor(group: MemoryGroup, line: GroupLine, partitions: readonly TopicPartition[]) {
+  constructor(
+    group: MemoryGroup,
+    line: GroupLine,
+    of: { readonly partitions: readonly TopicPartition[]; readonly instance: string | null },
+  ) {
     this.group = group;
     this.line = line;
-    this.partitions = partitions;
+    this.partitions = of.partitions;
+    this.instance = of.instance;
     if (group.times) void this.run(group.times.heartbeatMs);
     else this.take(this.enter());
   }
@@ -190,7 +217,8 @@ export class MemoryMembership implements Membership {
         }
       } catch (error) {
         if (error instanceof JoinAgain) {
-          if (!error.isKnown) this.memberId = "";
+          if (error.why !== "rebalance") this.memberId = "";
+          if (error.why === "fenced") this.instance = null;
           continue;
         }
         await backOff(brokerBackoff, failures++, this.line.clock, this.left.signal);
@@ -199,11 +227,11 @@ export class MemoryMembership implements Membership {
   }
 
   private enter(): Joined {
-    const { partitions, assigned } = this;
+    const { partitions, assigned, instance } = this;
     const onRebalance = () => {
       if (!this.group.times && this.memberId !== "") this.take(this.enter());
     };
-    return this.group.enter(this.memberId, { partitions, assigned, onRebalance });
+    return this.group.enter(this.memberId, { partitions, assigned, instance, onRebalance });
   }
 
   private heartbeat(): Promise<void> {

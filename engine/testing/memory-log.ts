@@ -174,7 +174,7 @@ export class MemoryLog implements Log {
     };
   }
 
-  async join({ group, topics }: GroupOptions): Promise<Membership> {
+  async join({ group, topics, instance = null }: GroupOptions): Promise<Membership> {
     const { groups, clock, cluster } = this.shared;
     let joined = groups.get(group);
     if (!joined) groups.set(group, (joined = new MemoryGroup(clock, cluster?.groups ?? null)));
@@ -182,7 +182,7 @@ export class MemoryLog implements Log {
       this.topic(topic).partitions.map((_, partition) => ({ topic, partition })),
     );
     const line = { network: this.network, clock: this.clock, broker: this.brokerOf(group) };
-    return new MemoryMembership(joined, line, partitions);
+    return new MemoryMembership(joined, line, { partitions, instance });
   }
 
   async close(): Promise<void> {}

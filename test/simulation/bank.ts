@@ -226,7 +226,9 @@ export class Bank {
     const log = this.log.via(this.wire.networkOf(life), life.clock);
     const projection = this.projections.find(({ name }) => name === kind);
     const topic = projection ? this.topics.events : this.topics.commands;
-    const membership = await log.join({ group: this.groupOf(kind), topics: [topic.name] });
+    const instance = this.shape.areMembersNamed ? this.disks.instanceOf(life.name) : null;
+    const group = { group: this.groupOf(kind), topics: [topic.name], instance };
+    const membership = await log.join(group);
     try {
       await runAssigned(
         {

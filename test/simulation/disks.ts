@@ -7,6 +7,8 @@ import type { Life } from "./life.ts";
 export class Disks {
   private readonly disks = new Map<string, MemoryStoreFiles>();
   private readonly copies = new Map<string, MemoryStoreFiles[]>();
+  /** The name by which a process with this disk joins groups; a copy has the same. */
+  private readonly names = new Map<MemoryStoreFiles, string>();
   private readonly springs: (life: Life, point: Failpoint) => boolean;
 
   /** `springs` kills a process where it has been told to die. */
@@ -35,6 +37,14 @@ export class Disks {
     };
   }
 
+  /** The name that the process finds on its disk. */
+  instanceOf(worker: string): string {
+    const disk = this.of(worker);
+    let name = this.names.get(disk);
+    if (name === undefined) this.names.set(disk, (name = `instance-${this.names.size + 1}`));
+    return name;
+  }
+
   delete(worker: string): void {
     this.disks.delete(worker);
   }
@@ -42,7 +52,9 @@ export class Disks {
   /** Keeps a copy as of now, as a backup does. */
   copy(worker: string): void {
     const copies = this.copies.get(worker) ?? [];
-    copies.push(this.of(worker).copy());
+    const copy = this.of(worker).copy();
+    this.names.set(copy, this.instanceOf(worker));
+    copies.push(copy);
     this.copies.set(worker, copies);
   }
 
@@ -50,7 +62,7 @@ export class Disks {
   restore(worker: string, which: number): boolean {
     const copies = this.copies.get(worker) ?? [];
     const copy = copies[Math.floor(which * copies.length)];
-    if (copy) this.disks.set(worker, copy.copy());
+    if (copy) this.disks.set(worker, copy);
     return copy !== undefined;
   }
 

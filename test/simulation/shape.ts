@@ -13,6 +13,8 @@ export interface Shape {
   readonly markerMs: number;
   /** How far a process's clock is ahead of the broker's at most, and behind it, in milliseconds. */
   readonly skewMs: number;
+  /** Whether a process joins its group by a name that it keeps when it is started again. */
+  readonly areMembersNamed: boolean;
   readonly commands: CommandLimits;
   readonly projections: BatchLimits;
 }
@@ -33,6 +35,7 @@ export function shapeOf(kernel: Kernel): Shape {
     latencyMs: oneOf(1, 2, 10),
     markerMs: oneOf(0, 5, 50, 50, 500),
     skewMs: oneOf(0, 0, 0, 5_000),
+    areMembersNamed: oneOf(true, true, false),
     commands: {
       ...commandLimits,
       maxRecords: oneOf(1, 3, 10, 500),
