@@ -16,7 +16,10 @@ import type { AggregateTopics } from "../../engine/topic.ts";
 import { runWorkers } from "../../engine/run-workers.ts";
 import { commandProcessor, projector } from "../../engine/worker.ts";
 import { accountAudit } from "../../ops/audit/account-audit.ts";
+import type { Reply } from "../../engine/generated.ts";
 import { audit, type AuditReport } from "../../ops/audit/audit.ts";
+import type { ClientEntry } from "../../ops/audit/client-entry.ts";
+import type { ClientHistory } from "../../ops/audit/clients.ts";
 import { type Expected } from "../../ops/audit/expected.ts";
 import { openLogReader } from "../../ops/audit/log-reader.ts";
 import { account } from "../../processors/aggregates/account.ts";
@@ -38,8 +41,14 @@ export interface AuditedBank {
   command(type: string, commandId: string, fields?: Readonly<Record<string, unknown>>): OutRecord;
   /** Until every command sent has its reply and both views have every event. */
   caughtUp(): Promise<void>;
+  /** What clients were told who sent the commands one after the other. */
+  toldToClients(): Promise<readonly ClientEntry[]>;
   /** `patienceMs`: with transactions that hang. */
-  audit(more?: { expected?: Expected; patienceMs?: number }): Promise<AuditReport>;
+  audit(more?: {
+    expected?: Expected;
+    clients?: ClientHistory;
+    patienceMs?: number;
+  }): Promise<AuditReport>;
   close(): Promise<void>;
 }
 
@@ -128,13 +137,29 @@ export async function openAuditedBank(): Promise<AuditedBank> {
       });
       await offsets.close();
     },
-    async audit({ expected = null, patienceMs } = {}) {
+    async toldToClients() {
+      const own = openLogReader(kafka, signal);
+      const entries: ClientEntry[] = [];
+      for (let partition = 0; partition < partitions; partition++) {
+        const of = { topic: topics.replies.name, partition };
+        for await (const { records } of own.topic(of, await own.mark(of)).read("the end")) {
+          for (const { value } of records) {
+            const { data } = codec.decode(topics.replies, value as Buffer);
+            entries.push(...entriesOf(data as unknown as Reply, partition, entries.length));
+          }
+        }
+      }
+      own.close();
+      return entries;
+    },
+    async audit({ expected = null, clients, patienceMs } = {}) {
       const limits = patienceMs === undefined ? {} : { patienceMs };
       const own = openLogReader(kafka, signal, limits);
       try {
         const aggregate = accountAudit(topics);
         const common = { log: own, codec, database: reader, onProgress: () => undefined };
-        return await audit({ aggregate, ...common, expected }, signal);
+        const given = { expected, ...(clients !== undefined && { clients }) };
+        return await audit({ aggregate, ...common, ...given }, signal);
       } finally {
         own.close();
       }
@@ -148,4 +173,20 @@ export async function openAuditedBank(): Promise<AuditedBank> {
       rmSync(stateDir, { recursive: true, force: true });
     },
   };
+}
+
+/** A command that was sent, and its answer; nothing of a record that has no ids. */
+function entriesOf(reply: Reply, partition: number, t: number): readonly ClientEntry[] {
+  const { aggregateId, commandId, outcome, version, reason, duplicate, commandOffset } = reply;
+  if (aggregateId === null || commandId === null || outcome === "failed") return [];
+  const about = { t, process: `${partition}/${commandOffset}`, aggregate: "account", aggregateId };
+  const command = { ...about, f: "command", commandId } as const;
+  const result = {
+    ...{ outcome, version: version ?? 0, reason, duplicate, partition },
+    commandOffset: String(commandOffset),
+  };
+  return [
+    { ...command, type: "invoke", expectedVersion: null },
+    { ...command, type: "ok", result },
+  ];
 }
