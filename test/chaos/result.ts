@@ -29,6 +29,8 @@ export interface FaultTime {
   readonly fault: Fault;
   readonly from: number;
   readonly to: number;
+  /** How many requests or processes it has hit, where that depended on what came by. */
+  readonly hits?: number;
 }
 
 /** What was seen at one moment. */

@@ -64,11 +64,21 @@ export async function runPlan(
     return couldNotRun(options, startedAt, why);
   }
   try {
-    return await runOn(system, options, signal);
+    return proven(await runOn(system, options, signal));
   } finally {
     onStep("Everything is stopped");
     await system.stop();
   }
+}
+
+/** What held without a fault that the plan names has shown nothing of that fault. */
+export function proven(result: ChaosResult): ChaosResult {
+  const missed = result.faults.filter(({ hits }) => hits === 0);
+  if (missed.length === 0 || result.verdict !== "held") return result;
+  const because = missed.map(
+    ({ fault }) => `${fault.id} ${faultTarget(fault)}: ${faultVerb(fault)} hit nothing`,
+  );
+  return { ...result, verdict: "could not run", because: [...result.because, ...because] };
 }
 
 /** Runs a plan on a system that is up, and leaves it up, healed. */
@@ -167,7 +177,11 @@ class Run {
       await load.close();
       history.close();
     }
-    const checked = isAborted(this.signal) ? null : await this.check(load, files);
+    const checked = isAborted(this.signal)
+      ? null
+      : plan.expects === "survives"
+        ? await this.check(load, files)
+        : refusalChecked(plan, missing);
     return this.result({ load, sampler, checked, missing, toRestMs });
   }
 
@@ -198,6 +212,7 @@ class Run {
     if (isAborted(this.signal)) return;
     const said = `${fault.id} ${faultTarget(fault)}: ${faultVerb(fault)}`;
     const from = this.elapsed();
+    let hits: number | null = null;
     try {
       sampler.announce(fault);
       this.writePoison(fault, history, "invoke");
@@ -206,14 +221,14 @@ class Run {
       this.inForce.add(fault);
       screen.step(`${said} begins`);
       await this.sleepUntil(this.elapsed() + fault.for);
-      await this.system.end(fault);
-      screen.step(`${said} ends`);
+      hits = await this.system.end(fault);
+      screen.step(`${said} ends${hits === null ? "" : `: ${hits} hit`}`);
     } catch (error) {
       this.troubles.push(`${said} could not be done: ${messageOf(error)}`);
       screen.step(this.troubles.at(-1) ?? "");
     } finally {
       this.inForce.delete(fault);
-      this.faultTimes.push({ fault, from, to: this.elapsed() });
+      this.faultTimes.push({ fault, from, to: this.elapsed(), ...(hits !== null && { hits }) });
     }
   }
 
@@ -253,11 +268,10 @@ class Run {
     load: RunningLoad,
     files: { readonly history: string; readonly samples: string },
   ): Promise<Checked | null> {
-    const { topics, codec, plan, screen } = this.options;
+    const { topics, codec, screen } = this.options;
     const { addresses } = this.system;
     screen.step("Checking the log, the views, and what clients saw");
-    // What refuses to go on is what the plan wants.
-    const endings = plan.expects === "survives" ? this.endings() : [];
+    const endings = this.endings();
     try {
       return await check(
         {
@@ -289,7 +303,7 @@ class Run {
     const { plan } = this.options;
     const { sent, accepted, rejected, conflict, failed, unknown, longestSilenceMs } = load.counts;
     const times: RecoveryTimes = { toRestMs, longestSilenceMs };
-    const waiting = plan.expects === "survives" ? (checked?.waiting ?? 0) : 0;
+    const waiting = checked?.waiting ?? 0;
     const restless = [
       ...missing,
       ...(waiting > 0 ? [`The audit found ${waiting} commands unanswered`] : []),
@@ -325,6 +339,13 @@ class Run {
     const ends = this.faultTimes.map(({ to }) => to + this.loadStartedAt);
     return ends.length === 0 ? otherwise : Math.max(...ends);
   }
+}
+
+/** Where somebody destroys the log itself, one thing is promised: that a worker says so and goes no further. */
+function refusalChecked({ expects }: Plan, missing: readonly string[]): Checked {
+  const promise = `a worker refuses to go on, and says why: ${expects}`;
+  const outcome = { checked: 1, violated: missing.length, violations: missing };
+  return { invariants: [{ id: "refusal", promise, ...outcome }], waiting: 0 };
 }
 
 /** What is violated outweighs everything; what could not be run proves nothing. */

@@ -6,8 +6,11 @@ export interface System {
   readonly addresses: Addresses;
   /** Begins a fault; resolves once it is in force. */
   begin(fault: Fault): Promise<void>;
-  /** Ends it; what it took away is on its way back. Resolves without waiting for that. */
-  end(fault: Fault): Promise<void>;
+  /**
+   * Ends it; what it took away is on its way back. Resolves without waiting for that, to how many requests or
+   * processes it has hit where that depends on what came by; else to `null`.
+   */
+  end(fault: Fault): Promise<number | null>;
   /** Ends whatever is still in force and starts whatever is not running. */
   heal(): Promise<void>;
   /** Every process of a worker now, for what is sampled; not there: not running. */

@@ -77,7 +77,10 @@ function composeSystem(
     begin: async (fault) => {
       inForce.set(fault, await beginFault(options, fault));
     },
-    end,
+    end: async (fault) => {
+      await end(fault);
+      return null; // Containers are hit whatever they do.
+    },
     heal: async () => {
       for (const fault of inForce.keys()) await end(fault);
       await containers.heal();

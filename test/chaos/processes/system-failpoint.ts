@@ -19,8 +19,11 @@ export function arm(stateDir: string, armed: Armed): void {
   writeFileSync(fileIn(stateDir), JSON.stringify(armed));
 }
 
-export function disarm(stateDir: string): void {
+/** Tells how many deaths were still to come. */
+export function disarm(stateDir: string): number {
+  const left = armedIn(stateDir)?.times ?? 0;
   rmSync(fileIn(stateDir), { force: true });
+  return left;
 }
 
 let watched: string | null = null;

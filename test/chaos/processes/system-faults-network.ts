@@ -49,11 +49,16 @@ function namesOf(network: Network, target: string): readonly string[] {
 }
 
 /** On the way of every worker. */
-export async function disturb(fault: Of<"disturb">, network: Network, seed: number): Promise<Stop> {
+export async function disturb(
+  fault: Of<"disturb">,
+  network: Network,
+  seed: number,
+): Promise<() => Promise<number>> {
   const all = network.proxies();
   await Promise.all(all.map((proxies, i) => proxies.disturb(fault, seed + i)));
   return async () => {
-    await Promise.all(all.map((proxies) => proxies.settle(fault)));
+    const hits = await Promise.all(all.map((proxies) => proxies.settle(fault)));
+    return hits.reduce((sum, it) => sum + it, 0);
   };
 }
 
@@ -62,7 +67,7 @@ export async function failByProxy(
   { point, times }: Of<"fail">,
   workers: readonly KeptWorker[],
   network: Network,
-): Promise<Stop> {
+): Promise<() => Promise<number>> {
   let left = times;
   let isOver = false;
   const cancels = new Map<string, Stop>();
@@ -90,5 +95,6 @@ export async function failByProxy(
   return async () => {
     isOver = true;
     await cancelAll();
+    return times - left;
   };
 }

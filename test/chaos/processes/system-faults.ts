@@ -10,7 +10,8 @@ import type { KeptProcess } from "./system-process.ts";
 
 export interface Faults {
   begin(fault: Fault): Promise<void>;
-  end(fault: Fault): Promise<void>;
+  /** Resolves to how many it has hit, where that depended on what came by; else to `null`. */
+  end(fault: Fault): Promise<number | null>;
   /** Ends whatever is in force. */
   heal(): Promise<void>;
 }
@@ -23,11 +24,12 @@ export interface FaultsOptions extends OperatedSystem {
 
 export function openFaults(options: FaultsOptions): Faults {
   /** How each fault in force is ended. */
-  const inForce = new Map<Fault, () => Promise<void>>();
+  const inForce = new Map<Fault, Stop>();
   const end = async (fault: Fault) => {
     const stop = inForce.get(fault);
     inForce.delete(fault);
-    await stop?.();
+    const hits = await stop?.();
+    return typeof hits === "number" ? hits : null;
   };
   return {
     begin: async (fault) => {
@@ -40,7 +42,8 @@ export function openFaults(options: FaultsOptions): Faults {
   };
 }
 
-type Stop = () => Promise<void>;
+/** Resolves to how many were hit, where that is not known beforehand. */
+type Stop = () => Promise<unknown>;
 
 async function begin(options: FaultsOptions, fault: Fault): Promise<Stop> {
   if ("args" in fault) return operate(options, fault);
@@ -157,10 +160,12 @@ async function failing(
     arm(stateDir, { point, times });
   }
   return async () => {
+    let left = 0;
     for (const { process: it, stateDir } of workers) {
-      disarm(stateDir);
+      left += disarm(stateDir);
       it.expectNoEnd();
     }
+    return times * workers.length - left;
   };
 }
 

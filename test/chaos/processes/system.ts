@@ -144,8 +144,8 @@ class Processes implements ProcessSystem {
     await this.faults?.begin(fault);
   }
 
-  async end(fault: Fault): Promise<void> {
-    await this.faults?.end(fault);
+  async end(fault: Fault): Promise<number | null> {
+    return (await this.faults?.end(fault)) ?? null;
   }
 
   async heal(): Promise<void> {
