@@ -64,6 +64,13 @@ describe("positions", () => {
     expect(found(...all)).toEqual(["I9: 1"]);
   });
 
+  test("may go back once too where they were seen first between the announcement and the deed", () => {
+    const first = [announced("fail-over", null), seen(1, "5", "5")];
+    expect(found(...first, seen(2, "2", "5"))).toEqual([]);
+    const twice = [seen(2, "2", "5"), seen(3, "5", "5"), seen(4, "1", "5")];
+    expect(found(...first, ...twice)).toEqual(["I9: 1"]);
+  });
+
   test("of a topic that was made anew may all go back", () => {
     const all = [seen(1, "5", "5"), announced("recreate", null), seen(2, "0", "0")];
     expect(found(...all)).toEqual([]);

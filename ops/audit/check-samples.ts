@@ -24,14 +24,20 @@ export class SampleCheck {
   private readonly last = new Map<string, bigint | null>();
   /** Positions that may go back once. */
   private readonly released = new Set<string>();
+  /** So far: they are about positions too that nobody has seen yet. */
+  private readonly announced: PositionsAnnounced[] = [];
 
   constructor(findings: Findings) {
     this.findings = findings;
   }
 
   take(sample: PositionSample): void {
-    if (sample.kind === "announced") this.release(sample);
-    else this.compare(sample);
+    if (sample.kind === "seen") {
+      this.compare(sample);
+      return;
+    }
+    this.announced.push(sample);
+    for (const key of this.last.keys()) if (isAbout(sample, key)) this.released.add(key);
   }
 
   private compare(seen: PositionsSeen): void {
@@ -44,6 +50,9 @@ export class SampleCheck {
       const at = `${name}, ${new Date(seen.t).toISOString()}`;
       this.findings.check(invariant);
       const before = this.last.get(key);
+      if (before === undefined && this.announced.some((it) => isAbout(it, key))) {
+        this.released.add(key);
+      }
       if (hasGoneBack(before, offset)) {
         if (this.released.delete(key)) this.last.delete(key);
         else {
@@ -58,17 +67,14 @@ export class SampleCheck {
       this.findings.add({ invariant, at, expected, found: String(offset) });
     }
   }
+}
 
-  private release({ what, of }: PositionsAnnounced): void {
-    for (const key of this.last.keys()) {
-      const [invariant, owner, topic] = JSON.parse(key) as readonly string[];
-      const isMeant =
-        what === "recreate"
-          ? of === null || of === topic
-          : (what === "reset") === (invariant === "I11") && (of === null || of === owner);
-      if (isMeant) this.released.add(key);
-    }
-  }
+/** Whether the position of this key may go back by it. */
+function isAbout({ what, of }: PositionsAnnounced, key: string): boolean {
+  const [invariant, owner, topic] = JSON.parse(key) as readonly string[];
+  return what === "recreate"
+    ? of === null || of === topic
+    : (what === "reset") === (invariant === "I11") && (of === null || of === owner);
 }
 
 function hasGoneBack(before: bigint | null | undefined, now: bigint | null): boolean {
