@@ -12,6 +12,13 @@ export interface Subject {
   loseRequest(api: FaultyApi): void;
   /** The next request of that kind is carried out, and its answer is lost. */
   loseAnswer(api: FaultyApi): void;
+  /**
+   * The next request of that kind is held up, and whoever sent it hears nothing.
+   * @returns delivers it, and resolves when it has been handled
+   */
+  delay(api: FaultyApi): () => Promise<void>;
+  /** Whether an open transaction is aborted after some time although nobody asks for it. */
+  readonly endsTransactions: boolean;
   /** Makes the cleaner run over a topic that was created with `compactedConfig`. */
   compact(of: TopicPartition): Promise<void>;
   deleteBefore(of: TopicPartition, offset: bigint): Promise<void>;
@@ -27,10 +34,10 @@ export interface Bench {
   /** The partition that is written to. */
   readonly at: TopicPartition;
   readonly signal: AbortSignal;
-  record(value: string | null, more?: Partial<OutRecord>): OutRecord;
-  writer(transactionalId?: string): Promise<Writer>;
-  append(by: Writer, ...values: string[]): Promise<unknown>;
+  readonly record: (value: string | null, more?: Partial<OutRecord>) => OutRecord;
+  readonly writer: (transactionalId?: string) => Promise<Writer>;
+  readonly append: (by: Writer, ...values: string[]) => Promise<unknown>;
   /** Everything committed up to the high watermark, reached by position. */
-  values(): Promise<readonly string[]>;
-  lost(call: Promise<unknown>, reason: WriterLostError["reason"]): Promise<void>;
+  readonly values: () => Promise<readonly string[]>;
+  readonly lost: (call: Promise<unknown>, reason: WriterLostError["reason"]) => Promise<void>;
 }

@@ -1,9 +1,89 @@
 import { expect, test } from "vitest";
 import type { TopicPartition } from "../engine/log.ts";
-import type { Bench } from "./log-contract-subject.ts";
+import type { Bench, FaultyApi } from "./log-contract-subject.ts";
+import { until } from "./until.ts";
 
-/** What is promised of a log over time: groups that change, transactions that end later, or never. */
+/** What is promised of a log over time: groups that change, requests that come late, writers that are gone. */
 export function timeContract(bench: () => Bench): void {
+  test("transactions one right after the other are all there, in their order", async () => {
+    const { writer, append, values } = bench();
+    const by = await writer();
+    const all = Array.from({ length: 25 }, (_, i) => String(i));
+    for (const value of all) await append(by, value); // Each meets the markers of the one before.
+    await writer();
+    expect(await values()).toEqual(all);
+  });
+
+  const apis: readonly FaultyApi[] = ["AddPartitionsToTxn", "Produce", "TxnOffsetCommit", "EndTxn"];
+  test.each(apis)("a late %s of a writer that was replaced has no effect", async (api) => {
+    const { subject, log, topic, record, writer, append, values, lost } = bench();
+    const by = await writer();
+    await append(by, "before");
+    const consumed = { group: topic, topic, partition: 0, offset: 7n };
+    const deliver = subject.delay(api);
+    await lost(by.transact({ records: [record("late")], consumed }), "indefinite");
+    const next = await writer();
+    await append(next, "next");
+    await deliver();
+    await append(next, "after");
+    await writer();
+    expect(await values()).toEqual(["before", "next", "after"]);
+    expect(await log.committedOffset(topic, { topic, partition: 0 })).toBeNull();
+  });
+
+  test("a late EndTxn commits what nobody has aborted, and is seen before the next writer", async () => {
+    const { subject, writer, append, values, lost } = bench();
+    const by = await writer();
+    const deliver = subject.delay("EndTxn");
+    await lost(append(by, "late"), "indefinite");
+    await deliver();
+    await append(await writer(), "next");
+    await writer();
+    expect(await values()).toEqual(["late", "next"]);
+  });
+
+  test("a late InitProducerId fences the writer that was opened since", async () => {
+    const { subject, writer, append, values, lost } = bench();
+    const deliver = subject.delay("InitProducerId");
+    await lost(writer(), "indefinite");
+    const since = await writer();
+    await deliver();
+    await lost(append(since, "fenced"), "fenced");
+    await append(await writer(), "next");
+    await writer();
+    expect(await values()).toEqual(["next"]);
+  });
+
+  test("a transaction whose writer is gone ends by itself where a log has timeouts", async () => {
+    const { subject, log, at, signal, writer, append, values, lost } = bench();
+    if (!subject.endsTransactions) return; // A log without a clock of its own waits for the next writer.
+    const by = await writer();
+    subject.loseRequest("EndTxn");
+    await lost(append(by, "left open"), "indefinite");
+    const other = await writer("another");
+    await append(other, "behind it");
+    const reader = await log.openReader();
+    await until("the transaction to be aborted", async () => {
+      const { stable, end } = await reader.offsets(at, signal);
+      return stable === end;
+    });
+    await reader.close();
+    expect(await values()).toEqual(["behind it"]);
+  });
+
+  test("who comes back by its name has its place at once, and the one before is out", async () => {
+    const { log, topic, at, signal } = bench();
+    const options = { group: topic, topics: [topic], instance: "one" };
+    const dead = await log.join(options);
+    expect(await dead.next(signal)).toHaveLength(3);
+    const alive = await log.join(options);
+    expect(await alive.next(signal)).toHaveLength(3);
+    expect(await alive.confirm(at)).toBe(true);
+    expect(await dead.confirm(at)).toBe(false);
+    await dead.leave();
+    await alive.leave();
+  });
+
   test("two members share the partitions, and one takes over when the other leaves", async () => {
     const { log, topic, at, signal } = bench();
     const keys = (partitions: readonly TopicPartition[] | null) =>

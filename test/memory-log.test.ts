@@ -16,18 +16,24 @@ const cluster: Cluster = {
 logContract("a cluster in memory", async () => openMemory(cluster));
 
 function openMemory(of: Cluster | null): Subject {
-  const faults: { api: FaultyApi; loses: "request" | "answer" }[] = [];
+  const faults: {
+    api: FaultyApi;
+    loses: "request" | "answer";
+    held?: (request: () => void) => void;
+  }[] = [];
   const network: Network = async (call, handle) => {
     const index = faults.findIndex(({ api }) => api === call.api);
     const [fault] = index < 0 ? [] : faults.splice(index, 1);
     if (fault === undefined) return handle();
-    if (fault.loses === "answer") {
+    const request = () => {
       try {
         handle();
       } catch {
         // The answer was an error, and is lost like any other.
       }
-    }
+    };
+    if (fault.held) fault.held(request);
+    else if (fault.loses === "answer") request();
     throw new WriterLostError("indefinite", `${call.api}: no answer`);
   };
   const log = new MemoryLog({ network, ...(of && { cluster: of }) });
@@ -35,6 +41,14 @@ function openMemory(of: Cluster | null): Subject {
     log,
     loseRequest: (api) => faults.push({ api, loses: "request" }),
     loseAnswer: (api) => faults.push({ api, loses: "answer" }),
+    delay: (api) => {
+      let held = (): void => undefined;
+      faults.push({ api, loses: "request", held: (request) => (held = request) });
+      return async () => {
+        held();
+      };
+    },
+    endsTransactions: of !== null,
     compact: async (topicPartition) => {
       log.compact(topicPartition);
     },

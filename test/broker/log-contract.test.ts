@@ -31,6 +31,16 @@ logContract("Kafka", async () => {
     loseAnswer: (api) => {
       proxy.inject({ api, does: "lose-answer" });
     },
+    delay: (api) => {
+      const delivery = Promise.withResolvers<undefined>();
+      proxy.inject({ api, does: "strand", until: delivery.promise });
+      return async () => {
+        const before = proxy.answered(api);
+        delivery.resolve(undefined);
+        await until(`the late ${api} to be handled`, () => proxy.answered(api) > before);
+      };
+    },
+    endsTransactions: true,
     compact: (of) => compact(log, of),
     deleteBefore: deleteRecords,
     compactedConfig: {
