@@ -7,7 +7,7 @@ import { parsePlan } from "./chaos/plan.ts";
 
 const folder = join(import.meta.dirname, "chaos", "catalogue");
 const page = readFileSync(join(folder, "README.md"), "utf8");
-const files = ["", "long/"].flatMap((below) =>
+const files = ["", "long/", "beyond/"].flatMap((below) =>
   readdirSync(join(folder, below))
     .filter((name) => name.endsWith(".json"))
     .map((name) => `${below}${name}`),
@@ -20,7 +20,7 @@ const plans = files.map((file) => ({
 }));
 
 function faultOf(file: string): string {
-  const name = file.replace(/^long\//, "").replace(/\.json$/, "");
+  const name = file.replace(/^(long|beyond)\//, "").replace(/\.json$/, "");
   const number = /^F(\d\d)-/.exec(name)?.[1];
   return number === undefined ? name : `F${Number(number)}`;
 }
