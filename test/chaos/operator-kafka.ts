@@ -110,6 +110,7 @@ const recreateTopic: Operate = async (system, { args }) => {
     const { name, partitions: numPartitions } = topic;
     const replicationFactor = system.services.brokers.length;
     await admin.createTopics({
+      waitForLeaders: false, // It gives up on what is there a moment later.
       topics: [{ topic: name, numPartitions, replicationFactor, configEntries }],
     });
   });

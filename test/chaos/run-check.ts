@@ -30,7 +30,6 @@ export interface Checked {
   readonly invariants: readonly InvariantResult[];
   /** Commands in the log that the audit found unanswered. */
   readonly waiting: number;
-  readonly report: AuditReport;
 }
 
 export async function check(options: CheckOptions, signal: AbortSignal): Promise<Checked> {
@@ -56,7 +55,7 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
       signal,
     );
     const invariants = [...report.invariants.map(resultOf), ...ownResults(options)];
-    return { invariants, waiting: report.counts.waiting, report };
+    return { invariants, waiting: report.counts.waiting };
   } finally {
     log.close();
     await database.close();

@@ -300,7 +300,6 @@ class Run {
     readonly missing: readonly string[];
     readonly toRestMs: number | null;
   }): ChaosResult {
-    const { plan } = this.options;
     const { sent, accepted, rejected, conflict, failed, unknown, longestSilenceMs } = load.counts;
     const times: RecoveryTimes = { toRestMs, longestSilenceMs };
     const waiting = checked?.waiting ?? 0;
