@@ -8,7 +8,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{engine,processors,schemas,topics,ops}/**/*.test.ts", "test/*.test.ts"],
-          testTimeout: 10_000,
+          testTimeout: 30_000, // For what hangs: a busy machine is no failure.
+          hookTimeout: 30_000,
           isolate: false, // A third of the time: modules are loaded once a worker, and hold no state of tests.
           sequence: { groupOrder: 0 },
         },
