@@ -68,3 +68,13 @@ test("an answer that leaves a batch out is no answer to it", async () => {
     "did not answer for t/1",
   );
 });
+
+test.each([null, "an id"])(
+  "every replica in sync is waited for, whatever a topic may demand (transactional id: %s)",
+  async (transactionalId) => {
+    const { client, requests } = leaderAnswering(code.none);
+    await produce(client, { ...newSession(), transactionalId }, [record]);
+    const acks = 2 + (transactionalId?.length ?? 0); // Behind the transactional id, with its length.
+    expect(requests[0]?.readInt16BE(acks)).toBe(-1);
+  },
+);
