@@ -1,5 +1,8 @@
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { messageOf } from "../../engine/errors.ts";
 
 /** Files of one JSON object a line, read as they stream by. */
 
@@ -15,7 +18,7 @@ export interface JsonLine {
  * @throws Error with the file, the line and what is wrong with it
  */
 export async function* jsonLines(file: string): AsyncGenerator<JsonLine> {
-  const lines = createInterface({ input: createReadStream(file, "utf8"), crlfDelay: Infinity });
+  const lines = createInterface({ input: await opened(file), crlfDelay: Infinity });
   let number = 0;
   let fault: Error | null = null;
   for await (const line of lines) {
@@ -28,6 +31,16 @@ export async function* jsonLines(file: string): AsyncGenerator<JsonLine> {
     else yield { value, where };
   }
   if (fault !== null && number === 1) throw fault; // Nothing else speaks for it.
+}
+
+async function opened(file: string): Promise<Readable> {
+  const stream = createReadStream(file, "utf8");
+  try {
+    await once(stream, "open");
+    return stream;
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function objectIn(line: string): Readonly<Record<string, unknown>> | null {
