@@ -90,5 +90,7 @@ test.each([
 
 test("a file that is not there is named", async () => {
   const missing = join(folder, "missing.jsonl");
-  await expect(readClientHistory([missing], "account")).rejects.toThrow(/missing\.jsonl cannot be read/);
+  await expect(readClientHistory([missing], "account")).rejects.toThrow(
+    /missing\.jsonl cannot be read/,
+  );
 });
