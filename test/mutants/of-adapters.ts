@@ -78,8 +78,10 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     name: "producer-goes-on",
     breaks: "G1: a producer that lost an answer goes on, and loses the next send in silence.",
     file: writer,
-    find: "if (this.failure) throw this.failure;",
-    replace: "this.failure = null;",
+    find: `this.failure ??= producerFailure("Produce", error);
+        this.client.close();
+        for (const { failed } of sends) failed(this.failure);`,
+    replace: `for (const { failed } of sends) failed(producerFailure("Produce", error));`,
     killedBy: contract,
   },
   {
@@ -88,7 +90,7 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     file: "engine/kafka/produce.ts",
     find: "at = head.writeInt16BE(-1, at); // acks=all",
     replace: "at = head.writeInt16BE(1, at);",
-    killedBy: contract,
+    killedBy: { by: "unit", file: "engine/kafka/produce.test.ts" },
   },
   {
     name: "lost-send-unseen",
@@ -163,7 +165,7 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     file: "engine/kafka/group.ts",
     find: "try {\n      await this.heartbeat();\n    } catch {",
     replace: "try {\n      await this.heartbeats.refresh();\n    } catch {",
-    killedBy: contract,
+    killedBy: { by: "integration", file: "test/broker/ownership.test.ts" },
   },
   {
     name: "sender-keeps-producer",

@@ -2,7 +2,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in the command processor's loop: what is written together, and what happens when that fails. */
 
-const simulation: Killer = { by: "simulation", seeds: 500 };
+const simulation: Killer = { by: "simulation", seeds: 300 };
 const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
 
 const loop = "engine/commands/command-processor.ts";

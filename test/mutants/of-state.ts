@@ -2,7 +2,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in what a command processor decides, remembers, restores and keeps in its local store. */
 
-const simulation: Killer = { by: "simulation", seeds: 500 };
+const simulation: Killer = { by: "simulation", seeds: 300 };
 const commands: Killer = { by: "unit", file: "test/commands.test.ts" };
 
 const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
