@@ -21,7 +21,7 @@ function chanceOf(seed: number) {
   };
 }
 
-const loadMs = 45_000;
+const loadMs = 75_000;
 const firstMs = 2_000;
 
 /** The plan of a seed: the same for the same seed and options. */

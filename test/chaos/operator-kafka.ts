@@ -159,10 +159,10 @@ async function altered(
 }
 
 /** Another program's transaction stays open: `args.topic`, `args.partition`, until the fault ends. */
-const hangTransaction: Operate = async (system, { args }) => {
+const hangTransaction: Operate = async (system, { args, at }) => {
   const { name: topic } = topicIn(system, args, "events");
   const producer = clientOf(system).producer({
-    transactionalId: "another-program",
+    transactionalId: `another-program-${at}`,
     transactionTimeout: 600_000,
     idempotent: true,
     maxInFlightRequests: 1,
