@@ -4,12 +4,13 @@ import { openRegistry, type Registry } from "./avro/registry.ts";
 import { readSchemaIds } from "./avro/schema-ids.ts";
 import type { Upcasts } from "./avro/upcast.ts";
 import { backOff, dependencyBackoff } from "./backoff.ts";
-import { systemClock } from "./clock.ts";
+import { isAborted, systemClock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import { type Config, printable } from "./config.ts";
 import { FatalError, TransientError } from "./errors.ts";
 import { Health, serveHealth, Waits } from "./health.ts";
 import { kafkaLog } from "./kafka/kafka-log.ts";
+import type { Log } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
 import { brokerWaits } from "./reports.ts";
 import { checkTopics } from "./topic-check.ts";
@@ -54,7 +55,7 @@ export async function runWorkers(options: RunOptions, signal: AbortSignal): Prom
   signal.addEventListener("abort", end);
   try {
     const topics = Object.values(workers).flatMap(topicsOf);
-    const check = () => checkTopics(log, topics, config.replicationFactor);
+    const check = () => topicsAgree(log, topics, config.replicationFactor, ending.signal);
     await patiently(check, "the broker", { waits, logger }, ending.signal);
     const registry = registryOf(config);
     const shared = { metrics, logger, waits, registry };
@@ -79,6 +80,28 @@ export async function runWorkers(options: RunOptions, signal: AbortSignal): Prom
     await server.close();
   }
   logger.info("stopped");
+}
+
+/** A broker may tell for a moment of a topic that was just made as if it had no settings, or were not there. */
+const freshTopicMs = 5_000;
+
+async function topicsAgree(
+  log: Log,
+  topics: readonly Topic[],
+  replicationFactor: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const deadline = systemClock.now() + freshTopicMs;
+  for (;;) {
+    try {
+      await checkTopics(log, topics, replicationFactor);
+      return;
+    } catch (error) {
+      const isFinal = systemClock.now() >= deadline || isAborted(signal);
+      if (isFinal || !(error instanceof FatalError)) throw error;
+      await systemClock.sleep(500, signal);
+    }
+  }
 }
 
 function topicsOf(worker: Worker): readonly Topic[] {
