@@ -95,9 +95,20 @@ export class Containers {
     });
   }
 
-  async kill({ id }: Container): Promise<void> {
+  /** Comes back when it is dead: where the machine is busy, after the engine has given up waiting for that. */
+  async kill(container: Container): Promise<void> {
+    const { id, name } = container;
     this.downByFault.add(id);
-    await dockerMust(["kill", "--signal", "KILL", id]);
+    const { code, stderr } = await docker(["kill", "--signal", "KILL", id]);
+    if (code === 0) return;
+    try {
+      await until(`${name} to die`, async () => !(await this.stateOf(container)).isRunning, {
+        deadlineMs: 60_000,
+        everyMs: 500,
+      });
+    } catch (cause) {
+      throw new Error(`${name} cannot be killed: ${stderr.trim()}`, { cause });
+    }
   }
 
   /** As a deploy does it, with the time that docker-compose.yml gives each to end in order. */
@@ -106,6 +117,7 @@ export class Containers {
     await dockerMust(["stop", id]);
   }
 
+  /** Nothing where it runs already. */
   async start({ id }: Container): Promise<void> {
     await dockerMust(["start", id]);
   }
@@ -125,8 +137,8 @@ export class Containers {
     }
   }
 
-  async unpause({ id }: Container): Promise<void> {
-    await dockerMust(["unpause", id]);
+  async unpause(container: Container): Promise<void> {
+    if ((await this.stateOf(container)).isPaused) await dockerMust(["unpause", container.id]);
   }
 
   async disconnect({ id }: Container): Promise<void> {
@@ -137,18 +149,17 @@ export class Containers {
   /** Under the name by which the others know it; its address is another one. */
   async connect(container: Container): Promise<void> {
     const { id, service } = container;
-    await dockerMust(["network", "connect", "--alias", service, this.project.network, id]);
+    const { isConnected } = await this.stateOf(container);
+    const { network } = this.project;
+    if (!isConnected) await dockerMust(["network", "connect", "--alias", service, network, id]);
     await this.look(container);
   }
 
-  /** Whatever was done to them: all are connected, none is paused, and all run. */
-  async heal(): Promise<void> {
-    for (const container of this.all) {
-      const { isRunning, isPaused, isConnected } = await this.stateOf(container);
-      if (!isConnected) await this.connect(container);
-      if (isPaused) await this.unpause(container);
-      if (!isRunning) await this.start(container);
-    }
+  /** Whatever was done to it: it is connected, not paused, and runs. */
+  async mend(container: Container): Promise<void> {
+    await this.connect(container);
+    await this.unpause(container);
+    await this.start(container);
   }
 
   /** Resolves when everything that has happened until now is known. */

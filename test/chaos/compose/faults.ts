@@ -42,40 +42,41 @@ export async function beginFault(options: FaultsOptions, fault: Fault): Promise<
   const { containers } = options;
   if (!isPossible(fault)) throw new Error(whyNotHere(fault) ?? fault.does);
   const target = await targetOf(options, fault.target);
+  const start = (it: Container) => containers.start(it);
   switch (fault.does) {
     case "kill":
-      return onEach(target, {
-        begin: (it) => containers.kill(it),
-        end: (it) => containers.start(it),
-      });
+      return onEach(target, (it) => containers.kill(it), start);
     case "terminate":
-      return onEach(target, {
-        begin: (it) => containers.stop(it),
-        end: (it) => containers.start(it),
-      });
+      return onEach(target, (it) => containers.stop(it), start);
     case "pause":
-      return onEach(target, {
-        begin: (it) => containers.pause(it),
-        end: (it) => containers.unpause(it),
-      });
+      return onEach(
+        target,
+        (it) => containers.pause(it),
+        (it) => containers.unpause(it),
+      );
     case "isolate":
-      return onEach(target, {
-        begin: (it) => containers.disconnect(it),
-        end: (it) => containers.connect(it),
-      });
+      return onEach(
+        target,
+        (it) => containers.disconnect(it),
+        (it) => containers.connect(it),
+      );
     case "storm":
       return storm(options, target, fault.everyMs);
   }
 }
 
-async function onEach(
-  containers: readonly Container[],
-  { begin, end }: Readonly<Record<"begin" | "end", (it: Container) => Promise<void>>>,
-): Promise<Stop> {
-  for (const it of containers) await begin(it);
-  return async () => {
-    for (const it of containers) await end(it);
+type Deed = (it: Container) => Promise<void>;
+
+/** All at once; what was begun by half is undone. */
+async function onEach(target: readonly Container[], begin: Deed, undo: Deed): Promise<Stop> {
+  const end = async () => {
+    await Promise.all(target.map(undo));
   };
+  const begun = await Promise.allSettled(target.map(begin));
+  const failed = begun.find((it) => it.status === "rejected");
+  if (failed === undefined) return end;
+  await end();
+  throw failed.reason;
 }
 
 /** Who is meant now: of brokers also whoever leads, or controls. */

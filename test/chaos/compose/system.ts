@@ -83,7 +83,7 @@ function composeSystem(
     },
     heal: async () => {
       for (const fault of inForce.keys()) await end(fault);
-      await containers.heal();
+      for (const it of containers.all) await containers.mend(it);
     },
     workers: () => containers.workers(),
     endings: () => containers.endings,
