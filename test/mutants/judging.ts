@@ -24,7 +24,7 @@ export interface JudgingOptions {
 /** The unmutated code gets this long, in milliseconds. */
 const soundWithinMs = 240_000;
 /** A mutant may be slower by so much before it counts as hanging. */
-const slack = { factor: 4, ms: 15_000 };
+const slack = { factor: 4, ms: 45_000 };
 
 /** Judges each mutant by its killer. A killer must pass on the engine as it is, before its mutants and after them. */
 export async function judgeAll(

@@ -72,7 +72,13 @@ function argumentsOf(killer: Killer, report: string): readonly string[] {
   const project = killer.by === "unit" ? "unit" : "integration";
   return [
     ...["node_modules/vitest/vitest.mjs", "run", killer.file, "--project", project],
-    ...["--config", "test/mutants/vitest.config.ts", "--bail=1", "--maxWorkers=1"],
+    ...[
+      "--config",
+      "test/mutants/vitest.config.ts",
+      "--bail=1",
+      "--maxWorkers=1",
+      "--teardownTimeout=1000",
+    ],
     ...["--reporter=json", `--outputFile=${report}`],
   ];
 }
