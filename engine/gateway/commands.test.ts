@@ -196,6 +196,23 @@ describe("a command by HTTP", () => {
     expect((await waiting).statusCode).toBe(202);
   });
 
+  test("that the broker has not acknowledged yet when the server stops is told where to ask", async () => {
+    const acknowledged = Promise.withResolvers<null>();
+    const network: Network = async ({ api }, handle) => {
+      const answer = handle();
+      if (api === "Produce") await acknowledged.promise;
+      return answer;
+    };
+    await server.close();
+    server = await serveCommands((log) => log.via(network));
+    const waiting = open("ada");
+    await until("the command", () => server.sent().length === 1);
+    server.stopping.abort();
+    await new Promise(setImmediate); // Who would not wait has given up by now.
+    acknowledged.resolve(null);
+    expect((await waiting).statusCode).toBe(202);
+  });
+
   test("is refused with 429 once too many wait", async () => {
     const record = commandRecord(server, "OpenAccount", {
       commandId: "o",

@@ -80,8 +80,8 @@ async function submit(
   const answered = Promise.withResolvers<Reply>();
   const taken = Promise.withResolvers<null>();
   const done = new AbortController();
-  const atMost = async (ms: number) => {
-    await clock.sleep(ms, signal, conversation.signal, done.signal);
+  const atMost = async (ms: number, ...unless: readonly AbortSignal[]) => {
+    await clock.sleep(ms, conversation.signal, done.signal, ...unless);
     return null;
   };
   const acknowledged = () => {
@@ -92,7 +92,8 @@ async function submit(
     answer: answered.resolve,
   };
   const ticket = conversation.send(pending);
-  let reply = await Promise.race([answered.promise, atMost(waitMs)]);
+  let reply = await Promise.race([answered.promise, atMost(waitMs, signal)]);
+  // A server that stops waits for this, too: it is a matter of milliseconds, and tells a fact from a guess.
   reply ??= await Promise.race([answered.promise, taken.promise, atMost(acknowledgedWithinMs)]);
   done.abort();
   if (reply !== null) return { kind: "answered", reply };
