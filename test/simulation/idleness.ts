@@ -8,8 +8,8 @@ const dayMs = 24 * 60 * 60 * 1000;
 const commandsLiveDays = 7;
 const repliesLiveDays = 14;
 
-/** Long enough for every reader to come to the end of what it reads. */
-const quietMs = 6_000;
+/** Long enough for every reader to come to the end of what it reads, and to write how far it has come. */
+const quietMs = 12_000;
 
 /** Up to where a partition of commands and its replies were deleted at one time. */
 export interface Deleted {
@@ -57,6 +57,11 @@ export class Idleness {
     const gone = this.archive.get(keyOf(of));
     const left = this.bank.log.committed(of);
     return gone ? [...gone, ...left] : left;
+  }
+
+  /** Whether records of a topic are gone. */
+  hasDeleted({ name }: { readonly name: string }): boolean {
+    return [...this.archive.keys()].some((key) => key.startsWith(`${name}/`));
   }
 
   /** What retention did to a partition of commands and replies, in order. */

@@ -21,8 +21,8 @@ export interface Simulated {
   readonly hits: Hits;
 }
 
-/** So many things happen in a run at most, then it is said never to end. */
-const mostEvents = 400_000;
+/** So many things happen in a run at most, and so many more for each command; then it is said never to end. */
+const mostEvents = { run: 300_000, command: 500 } as const;
 /** A process that was asked to end has so long, in milliseconds. */
 const graceMs = 60_000;
 /** A process that died is started again after so long, in milliseconds. */
@@ -45,7 +45,8 @@ export async function simulate(plan: Plan): Promise<Simulated> {
     (error: unknown) => (driven.failure = error),
   );
   const isOver = () => "found" in driven || "failure" in driven;
-  const ended = await kernel.run(isOver, mostEvents);
+  const most = mostEvents.run + commands.length * mostEvents.command;
+  const ended = await kernel.run(isOver, most);
   for (const name of bank.lives.keys()) bank.kill(name);
   if ("failure" in driven) throw driven.failure as Error;
   return {
