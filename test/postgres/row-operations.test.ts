@@ -72,7 +72,7 @@ test(`Postgres does with any batch what the memory does (SEED=${seed})`, async (
     }),
     { seed, numRuns: 150 },
   );
-  expect(Math.min(outcomes.written, outcomes.refused)).toBeGreaterThan(20); // It tries both.
+  expect(Math.min(outcomes.written, outcomes.refused)).toBeGreaterThan(5); // It tries both.
 });
 
 async function commit(views: Views, batch: readonly Step[]): Promise<boolean> {

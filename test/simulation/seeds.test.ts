@@ -12,12 +12,15 @@ const seeds = Number(process.env["SEEDS"] ?? (process.env["SEED"] === undefined 
  * seeds 57 and 264838402), so this cannot be held of every change.
  */
 const isAsked = process.env["SEEDS"] !== undefined || process.env["SEED"] !== undefined;
-test.skipIf(!isAsked)(`${seeds} simulated banks keep every promise (SEED=${firstSeed})`, async () => {
-  const main = fileURLToPath(new URL("main.ts", import.meta.url));
-  const args = [main, "--seeds", String(seeds), "--from", String(firstSeed)];
-  const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: unknown) => {
-    const said = error as { readonly stdout?: string; readonly stderr?: string };
-    return { stdout: `${said.stderr ?? ""}${said.stdout ?? String(error)}` };
-  });
-  expect(stdout).toContain(`${seeds} seeds, 0 with violations`);
-});
+test.skipIf(!isAsked)(
+  `${seeds} simulated banks keep every promise (SEED=${firstSeed})`,
+  async () => {
+    const main = fileURLToPath(new URL("main.ts", import.meta.url));
+    const args = [main, "--seeds", String(seeds), "--from", String(firstSeed)];
+    const { stdout } = await promisify(execFile)(process.execPath, args).catch((error: unknown) => {
+      const said = error as { readonly stdout?: string; readonly stderr?: string };
+      return { stdout: `${said.stderr ?? ""}${said.stdout ?? String(error)}` };
+    });
+    expect(stdout).toContain(`${seeds} seeds, 0 with violations`);
+  },
+);
