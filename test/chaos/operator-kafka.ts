@@ -76,10 +76,22 @@ async function emptied({ clock }: OperatedSystem, admin: kafkajs.Admin, group: s
 
 const deleteGroup: Operate = async (system, { target }) => {
   await withEmptyGroup(system, target, async (admin, group) => {
-    await admin.deleteGroups([group]);
+    await removeGroup(admin, group);
   });
   return nothing;
 };
+
+const groupNotFound = 69;
+
+/** Where its members have not come back since it was deleted before, there is none. */
+async function removeGroup(admin: kafkajs.Admin, group: string): Promise<void> {
+  try {
+    await admin.deleteGroups([group]);
+  } catch (error) {
+    const failed = error instanceof stock.KafkaJSDeleteGroupsError ? error.groups : undefined;
+    if (failed?.every(({ errorCode }) => errorCode === groupNotFound) !== true) throw error;
+  }
+}
 
 /** `args.to`: "earliest", or "latest", which skips what is not consumed yet. */
 const resetGroup: Operate = async (system, { target, args }) => {
@@ -132,8 +144,8 @@ const compact: Operate = async (system, { args }) => {
   const topic = topicIn(system, args, "snapshots");
   const before = await altered(system, topic, {
     "segment.ms": "200",
+    // And nothing that the catalog declares: a worker that starts meanwhile would refuse to.
     "min.cleanable.dirty.ratio": "0.01",
-    "delete.retention.ms": "100",
   });
   return async () => {
     await altered(system, topic, before);
@@ -190,7 +202,7 @@ const idle: Operate = async (system, { target }) => {
   await withEmptyGroup(system, target, async (admin, group) => {
     const [offsets] = await admin.fetchOffsets({ groupId: group, topics: [commands.name] });
     const handled = (offsets?.partitions ?? []).filter(({ offset }) => Number(offset) > 0);
-    await admin.deleteGroups([group]);
+    await removeGroup(admin, group);
     await deleteBelow(admin, commands.name, handled);
     const bounds = await admin.fetchTopicOffsets(replies.name);
     const all = bounds.map(({ partition, high }) => ({ partition, offset: high }));

@@ -15,6 +15,7 @@ import type { BackEnd, Fault, Plan } from "./plan.ts";
 import { faultTarget, faultVerb } from "./report-words.ts";
 import type { ChaosResult, FaultTime, RecoveryTimes, Sample } from "./result.ts";
 import { check, type Checked } from "./run-check.ts";
+import { readAll } from "./run-reads.ts";
 import { untilAtRest } from "./run-rest.ts";
 import { type Sampler, startSampler } from "./samples.ts";
 import { commitOf } from "./run-commit.ts";
@@ -171,6 +172,9 @@ class Run {
           ? await this.rest(load, deadline)
           : await this.refusal(deadline);
       if (missing.length === 0) toRestMs = this.clock.now() - this.lastEnd(healedAt);
+      if (missing.length === 0 && (plan.workers["balances"] ?? 0) > 0) {
+        await readAll(this.system.addresses, history);
+      }
     } finally {
       load.stop();
       await sampler.stop();
