@@ -165,6 +165,25 @@ describe("a local store", () => {
     expect((await run()).story.at(-1)).toBe("ready from store");
     expect(eventKeys()).toEqual(["a/1", "a/2", "b/1", "a/3"]);
   });
+
+  test("that another worker has emptied is believed no more", async () => {
+    await send(open("1"));
+    const running = processPartition({ ...bank, limits: { storeDelayMs: 0 } }, 0);
+    const store = await files.open(`${topics.commands.name}/0`);
+    await until("it to write", () => String(store.checkpoint()).includes('"commands":"1"'));
+    expect(store.empty(store.checkpoint(), Buffer.from("theirs"))).toBe(true);
+    await send(open("1"));
+    await until("it to go on", () => running.position() >= sent, { everyMs: 1 });
+    await running.stop();
+    expect(running.story).toEqual([
+      ...["opening assigned", "ready from log"],
+      ...["opening fenced", "ready from log"],
+    ]);
+    expect(replies().map(({ data }) => [data["outcome"], data["duplicate"]])).toEqual([
+      ["accepted", false],
+      ["accepted", true],
+    ]);
+  });
 });
 
 test("what its predecessor commits while a worker opens its writer is in the worker's state", async () => {

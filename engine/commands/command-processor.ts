@@ -209,8 +209,8 @@ async function restorePartition<S>(
   const notBefore = startedAt - tombstoneLifeMs;
   let { state, restored } = PartitionState.open(options, startedAt, notBefore);
   if (restored && !(await storeFitsLog({ ...common, onStuck, state }, signal))) {
-    store.clear();
-    ({ state, restored } = PartitionState.open(options, startedAt, notBefore));
+    state = state.emptied(startedAt);
+    restored = false;
   }
   const resume = await restore({ ...common, onStuck, state, fromStore: restored }, signal);
   const breaker = new CrashBreaker(note, { clusterId, resume });
@@ -302,6 +302,7 @@ async function handle<S>(
     });
   }
   const transaction = draft.seal(batch.next);
+  state.requireStore();
   if (batch.records.length > 0 || isDue(batch, draft, state)) {
     draft.keep(await writer.transact(transaction));
     hooks.committed(committed(draft, batch, clock.now(), startedAt));

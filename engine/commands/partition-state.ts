@@ -85,8 +85,13 @@ export class PartitionState<S> {
   private written: Buffer | null;
   private writes = 0;
 
-  private constructor(options: PartitionStateOptions<S>, stored: StoredCheckpoint | null) {
+  private constructor(
+    options: PartitionStateOptions<S>,
+    written: Buffer | null,
+    stored: StoredCheckpoint | null,
+  ) {
     this.options = options;
+    this.written = written;
     this.states = new Section(options.store, "s");
     this.unsnapshotted = new Section(options.store, "q");
     this.answers = new Answers(options.store, options.window);
@@ -96,7 +101,6 @@ export class PartitionState<S> {
       bytes: Buffer.alloc(0),
       dirty: null,
     };
-    this.written = options.store.checkpoint();
     this.progress = {
       commands: BigInt(stored?.commands ?? 0),
       events: BigInt(stored?.events ?? 0),
@@ -122,7 +126,8 @@ export class PartitionState<S> {
     now: number,
     notBefore: number,
   ): { state: PartitionState<S>; restored: boolean } {
-    const stored = parseCheckpoint(options.store.checkpoint());
+    const found = options.store.checkpoint();
+    const stored = parseCheckpoint(found);
     const { clusterId, topic, partition, partitions, fold } = options.identity;
     const usable =
       stored !== null &&
@@ -133,10 +138,28 @@ export class PartitionState<S> {
       stored.partitions === partitions &&
       stored.fold === fold &&
       stored.writtenAt >= notBefore;
-    if (!usable) options.store.clear();
-    const state = new PartitionState(options, usable ? stored : null);
-    state.write(usable, now);
-    return { state, restored: usable };
+    if (!usable) return { state: PartitionState.anew(options, found, now), restored: false };
+    const state = new PartitionState(options, found, stored);
+    state.write(true, now);
+    return { state, restored: true };
+  }
+
+  /** Empties the store, where its checkpoint is still `found`, and takes it over. */
+  private static anew<S>(
+    options: PartitionStateOptions<S>,
+    found: Buffer | null,
+    now: number,
+  ): PartitionState<S> {
+    const claim = Buffer.from(options.owner, "utf8");
+    if (!options.store.empty(found, claim)) throw storeLost();
+    const state = new PartitionState(options, claim, null);
+    state.write(false, now);
+    return state;
+  }
+
+  /** Empties the store, which the log contradicts, and begins with nothing. */
+  emptied(now: number): PartitionState<S> {
+    return PartitionState.anew(this.options, this.written, now);
   }
 
   get(aggregateId: string): Entry<S> {
@@ -216,10 +239,19 @@ export class PartitionState<S> {
     const next = Buffer.from(JSON.stringify(checkpoint), "utf8");
     const changes = new Map<string, Buffer | null>();
     for (const section of this.sections()) section.drainInto(changes);
-    if (!this.options.store.replace(this.written, next, changes)) {
-      throw new WriterLostError("fenced", "Another worker has taken over the local store");
-    }
+    if (!this.options.store.replace(this.written, next, changes)) throw storeLost();
     this.written = next;
+  }
+
+  /**
+   * Where two workers share a folder, the one that lost the partition may take the store from the one that has it,
+   * for it learns of its loss late. What was read since may be of the other's making, and must not be acted on.
+   * Whoever takes a store changes its checkpoint first; so whatever was read before this returns was ours.
+   * @throws WriterLostError `fenced` where another writer has taken the store
+   */
+  requireStore(): void {
+    const found = this.options.store.checkpoint();
+    if (found === null || this.written?.equals(found) !== true) throw storeLost();
   }
 
   private sections(): readonly Section[] {
@@ -246,6 +278,10 @@ export class PartitionState<S> {
       state: this.decodeState(bytes),
     };
   }
+}
+
+function storeLost(): WriterLostError {
+  return new WriterLostError("fenced", "Another worker has taken over the local store");
 }
 
 const entryHeadBytes = 8 + 8 + 8;

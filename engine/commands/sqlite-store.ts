@@ -103,17 +103,33 @@ class SqliteStore implements Store {
     next: Buffer,
     changes: ReadonlyMap<string, Buffer | null>,
   ): boolean {
+    return this.exchange(expected, next, () => {
+      for (const [key, value] of changes) {
+        const name = Buffer.from(key, "utf8");
+        if (value === null) this.erase.run(name);
+        else this.upsert.run(name, value);
+      }
+    });
+  }
+
+  empty(expected: Buffer | null, next: Buffer): boolean {
+    return this.exchange(expected, next, () => {
+      this.database.exec("delete from entries");
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.database.isOpen) this.database.close();
+  }
+
+  private exchange(expected: Buffer | null, next: Buffer, change: () => void): boolean {
     return this.guarded(() => {
       this.database.exec("begin immediate");
       try {
         const stored = this.read(checkpointKey);
         const same = expected === null ? stored === null : stored?.equals(expected) === true;
         if (same) {
-          for (const [key, value] of changes) {
-            const name = Buffer.from(key, "utf8");
-            if (value === null) this.erase.run(name);
-            else this.upsert.run(name, value);
-          }
+          change();
           this.upsert.run(checkpointKey, next);
         }
         this.database.exec("commit");
@@ -123,16 +139,6 @@ class SqliteStore implements Store {
         throw error;
       }
     });
-  }
-
-  clear(): void {
-    this.guarded(() => {
-      this.database.exec("delete from entries");
-    });
-  }
-
-  async close(): Promise<void> {
-    if (this.database.isOpen) this.database.close();
   }
 
   private read(key: Buffer): Buffer | null {

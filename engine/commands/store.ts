@@ -21,8 +21,12 @@ export interface Store {
     next: Buffer,
     changes: ReadonlyMap<string, Buffer | null>,
   ): boolean;
-  /** Empties the store. */
-  clear(): void;
+  /**
+   * In one store transaction, where the stored checkpoint is `expected`: deletes every entry, and writes the
+   * checkpoint `next`.
+   * @returns whether it was; if not, another writer has the store, and nothing is deleted
+   */
+  empty(expected: Buffer | null, next: Buffer): boolean;
   close(): Promise<void>;
 }
 

@@ -192,11 +192,7 @@ function mortalStores(open: OpenStore, { life, count }: Counting, loop: string):
         const nth = ordinal(count(`store ${loop}`));
         return at(`the ${nth} write to the local store of ${loop}`, () => store.replace(...write));
       },
-      clear: () => {
-        at(`emptying the local store of ${loop}`, () => {
-          store.clear();
-        });
-      },
+      empty: (...write) => at(`emptying the local store of ${loop}`, () => store.empty(...write)),
     };
   };
 }

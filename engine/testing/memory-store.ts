@@ -30,6 +30,8 @@ interface StoreFile {
 }
 
 function storeOver(file: StoreFile): Store {
+  const isAt = (expected: Buffer | null) =>
+    expected === null ? file.checkpoint === null : file.checkpoint?.equals(expected) === true;
   return {
     checkpoint: () => file.checkpoint,
     get: (key) => file.entries.get(key) ?? null,
@@ -38,8 +40,7 @@ function storeOver(file: StoreFile): Store {
         .filter(([key]) => key.startsWith(prefix) && key >= from)
         .sort(([a], [b]) => (a < b ? -1 : 1)),
     replace: (expected, next, changes) => {
-      const same = expected === null ? file.checkpoint === null : file.checkpoint?.equals(expected);
-      if (same !== true) return false;
+      if (!isAt(expected)) return false;
       for (const [key, value] of changes) {
         if (value === null) file.entries.delete(key);
         else file.entries.set(key, value);
@@ -47,9 +48,11 @@ function storeOver(file: StoreFile): Store {
       file.checkpoint = next;
       return true;
     },
-    clear: () => {
-      file.checkpoint = null;
+    empty: (expected, next) => {
+      if (!isAt(expected)) return false;
+      file.checkpoint = next;
       file.entries.clear();
+      return true;
     },
     close: async () => undefined,
   };

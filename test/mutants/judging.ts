@@ -26,13 +26,17 @@ const soundWithinMs = 240_000;
 /** A mutant may be slower by so much before it counts as hanging. */
 const slack = { factor: 4, ms: 45_000 };
 
-/** Judges each mutant by its killer. A killer must pass on the engine as it is, before its mutants and after them. */
+/**
+ * Judges each mutant by its killer. A killer must pass on the engine as it is, before its mutants and after them; of
+ * the simulation, which is the same each time, the seed that fails must.
+ */
 export async function judgeAll(
   mutants: readonly Mutant[],
   { lanes, onLine }: JudgingOptions,
   signal: AbortSignal,
 ): Promise<readonly Judged[]> {
-  const killers = new Map(mutants.map(({ killedBy }) => [nameOf(killedBy), killedBy]));
+  const suites = mutants.map(({ killedBy }) => killedBy).filter(({ by }) => by !== "simulation");
+  const killers = new Map(suites.map((killer) => [nameOf(killer), killer]));
   const soundMs = new Map<string, number>();
   const unsound = new Map<string, string>();
   const passAll = async (when: string) =>
@@ -56,7 +60,11 @@ export async function judgeAll(
     const name = nameOf(mutant.killedBy);
     if (unsound.has(name)) return;
     const deadlineMs = Math.ceil((soundMs.get(name) ?? 0) * slack.factor + slack.ms);
-    const it = judge(mutant, await kill(mutant.killedBy, { mutant, deadlineMs }, signal));
+    const { killedBy } = mutant;
+    const it =
+      killedBy.by === "simulation"
+        ? await judgeBySeeds(mutant, killedBy, signal)
+        : judge(mutant, await kill(killedBy, { mutant, deadlineMs }, signal));
     judged.set(mutant, it);
     const so = `${judged.size}/${mutants.length}`;
     onLine(`${so} ${it.verdict} ${mutant.name}, ${it.seconds.toFixed(1)} s: ${it.finding}`);
@@ -67,6 +75,32 @@ export async function judgeAll(
     const it = judged.get(mutant) ?? { mutant, verdict: "unsound", finding: "", seconds: 0 };
     return finding === undefined ? it : { ...it, verdict: "unsound", finding };
   });
+}
+
+type Simulation = Extract<Killer, { readonly by: "simulation" }>;
+
+/** A seed counts where the engine as it is passes it: then it is the mutant that fails. */
+async function judgeBySeeds(
+  mutant: Mutant,
+  { from: first, seeds }: Simulation,
+  signal: AbortSignal,
+): Promise<Judged> {
+  const end = first + seeds;
+  for (let from = first; ;) {
+    const killer = { by: "simulation", from, seeds: end - from } as const;
+    const killing = await kill(killer, { mutant, deadlineMs: soundWithinMs }, signal);
+    const seed = Number(/^SEED=(\d+)/.exec(killing.finding ?? "")?.[1]);
+    if (killing.end !== "failed" || Number.isNaN(seed)) {
+      const it = judge(mutant, killing);
+      // Whoever waits for ever in simulated time is found by it, and not by ours.
+      return killing.end === "late" ? { ...it, verdict: "broken" } : it;
+    }
+    const alone = { by: "simulation", from: seed, seeds: 1 } as const;
+    const sound = await kill(alone, { mutant: null, deadlineMs: soundWithinMs }, signal);
+    if (sound.end === "passed") return judge(mutant, killing);
+    from = seed + 1;
+    if (from >= end) return judge(mutant, { ...killing, end: "passed" });
+  }
 }
 
 /** The kind of test, for a table. */

@@ -61,12 +61,14 @@ export async function kill(
 
 /** Killers of one name are one and the same, and pass or fail alike without a mutant. */
 export function nameOf(killer: Killer): string {
-  return killer.by === "simulation" ? `simulation of ${killer.seeds} seeds` : killer.file;
+  return killer.by === "simulation"
+    ? `simulation of ${killer.seeds} seeds from ${killer.from} on`
+    : killer.file;
 }
 
 function argumentsOf(killer: Killer, report: string): readonly string[] {
   if (killer.by === "simulation") {
-    const seeds = ["--from", "1", "--seeds", String(killer.seeds)];
+    const seeds = ["--from", String(killer.from), "--seeds", String(killer.seeds)];
     return ["test/simulation/main.ts", ...seeds, "--first", "--jobs", "1"];
   }
   const project = killer.by === "unit" ? "unit" : "integration";

@@ -14,8 +14,8 @@ export interface Mutant {
 
 /** What fails on the mutant, and passes without it. */
 export type Killer =
-  /** Seeds of `test/simulation/main.ts`, from 1 on. */
-  | { readonly by: "simulation"; readonly seeds: number }
+  /** Seeds of `test/simulation/main.ts`; one that fails without the mutant too does not count. */
+  | { readonly by: "simulation"; readonly from: number; readonly seeds: number }
   /** The contract that the memory log and the broker share: a file of the project `integration`. */
   | { readonly by: "contract"; readonly file: TestFile }
   /** A file of the project `unit`. */

@@ -2,7 +2,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in the command processor's loop: what is written together, and what happens when that fails. */
 
-const simulation: Killer = { by: "simulation", seeds: 300 };
+const simulation: Killer = { by: "simulation", from: 1, seeds: 300 };
 const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
 
 const loop = "engine/commands/command-processor.ts";
@@ -206,6 +206,14 @@ export const mutantsOfCommands: readonly Mutant[] = [
     find: "const records = this.buffer.splice(0, count);",
     replace: "const records = this.buffer.splice(0, count + 1).slice(0, count);",
     killedBy: simulation,
+  },
+  {
+    name: "store-lost-unseen",
+    breaks: "G11: a worker acts on what it read from a local store after another has taken it.",
+    file: loop,
+    find: "  state.requireStore();\n",
+    replace: "",
+    killedBy: restored,
   },
   {
     name: "two-loops-at-once",

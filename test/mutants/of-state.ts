@@ -2,7 +2,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in what a command processor decides, remembers, restores and keeps in its local store. */
 
-const simulation: Killer = { by: "simulation", seeds: 300 };
+const simulation: Killer = { by: "simulation", from: 1, seeds: 300 };
 const commands: Killer = { by: "unit", file: "test/commands.test.ts" };
 
 const restored: Killer = { by: "unit", file: "test/commands-restored.test.ts" };
@@ -320,8 +320,9 @@ const storing: readonly Mutant[] = [
     name: "store-without-compare",
     breaks: "G11: a worker writes to a local store that another has taken over.",
     file: state,
-    find: "if (!this.options.store.replace(this.written, next, changes)) {",
-    replace: "if (!this.options.store.replace(this.options.store.checkpoint(), next, changes)) {",
+    find: "if (!this.options.store.replace(this.written, next, changes)) throw",
+    replace:
+      "if (!this.options.store.replace(this.options.store.checkpoint(), next, changes)) throw",
     killedBy: restored,
   },
   {

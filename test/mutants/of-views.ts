@@ -2,7 +2,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 
 /** Bugs in projectors, in the views in Postgres, and in how the gateway reads them. */
 
-const simulation: Killer = { by: "simulation", seeds: 300 };
+const simulation: Killer = { by: "simulation", from: 1, seeds: 300 };
 const trouble: Killer = { by: "unit", file: "engine/projections/projector-trouble.test.ts" };
 const postgres: Killer = { by: "integration", file: "test/postgres/views.test.ts" };
 const tokens: Killer = { by: "integration", file: "test/http/view-tokens.test.ts" };

@@ -29,9 +29,9 @@ export class Disks {
           if (this.springs(life, "after:store")) life.crash();
           return isDone;
         },
-        clear: () => {
+        empty: (...write) => {
           life.mustLive();
-          store.clear();
+          return store.empty(...write);
         },
       };
     };

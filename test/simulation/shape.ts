@@ -27,7 +27,8 @@ export function shapeOf(kernel: Kernel): Shape {
   const oneOf = <T>(...choices: readonly T[]) =>
     choices[Math.floor(random() * choices.length)] as T;
   const upTo = (most: number) => Math.floor(random() * (most + 1));
-  const maxCount = oneOf(100_000, 100_000, 5 + upTo(20));
+  const maxCount = oneOf(100_000, 100_000, 10 + upTo(20));
+  const maxRecords = oneOf(1, 3, 10, 500);
   return {
     partitions: oneOf(2, 2, 3),
     brokers: oneOf(1, 1, 3),
@@ -38,7 +39,8 @@ export function shapeOf(kernel: Kernel): Shape {
     areMembersNamed: oneOf(true, true, false),
     commands: {
       ...commandLimits,
-      maxRecords: oneOf(1, 3, 10, 500),
+      // Not more at once than a worker remembers, as it is where nobody chose small limits.
+      maxRecords: Math.min(maxRecords, maxCount),
       maxWaitMs: 5_000,
       maxBytes: oneOf(200, 1 << 18),
       window: { maxAgeMs: oneOf(7 * 24 * hourMs, 7 * 24 * hourMs, hourMs), maxCount },

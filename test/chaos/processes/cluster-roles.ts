@@ -8,10 +8,15 @@ const metadata: Api = { key: 3, version: 4 };
 const describeQuorum: Api = { key: 55, version: 0 };
 
 /** The number of the broker that leads this partition; `null` where none does, or none answers. */
-export function leaderOf(
+export async function leaderOf(bootstrap: string, of: TopicPartition): Promise<number | null> {
+  return (await replicasOf(bootstrap, of))?.leader ?? null;
+}
+
+/** Which broker leads this partition, and how many replicas are in sync; `null` where none leads, or none answers. */
+export function replicasOf(
   bootstrap: string,
   { topic, partition }: TopicPartition,
-): Promise<number | null> {
+): Promise<{ readonly leader: number; readonly inSync: number } | null> {
   const body = struct(array([string(topic)]), int8(0)); // It is not to be created.
   return askAny(bootstrap, (connection) =>
     connection.ask(metadata, body, (answer) => {
@@ -27,12 +32,12 @@ export function leaderOf(
           part.int16();
           const [number, leader] = [part.int32(), part.int32()];
           part.array((replica) => replica.int32());
-          part.array((replica) => replica.int32());
-          return { number, leader };
+          const inSync = part.array((replica) => replica.int32()).length;
+          return { number, leader, inSync };
         });
       });
-      const leader = found.find(({ number }) => number === partition)?.leader ?? -1;
-      return leader < 0 ? null : leader;
+      const { leader, inSync } = found.find(({ number }) => number === partition) ?? {};
+      return leader === undefined || inSync === undefined || leader < 0 ? null : { leader, inSync };
     }),
   );
 }
@@ -59,10 +64,10 @@ export function activeController(bootstrap: string): Promise<number | null> {
   );
 }
 
-async function askAny(
+async function askAny<T>(
   bootstrap: string,
-  ask: (connection: Connection) => Promise<number | null>,
-): Promise<number | null> {
+  ask: (connection: Connection) => Promise<T | null>,
+): Promise<T | null> {
   for (const address of bootstrap.split(",")) {
     const [host = "", port] = address.split(":");
     try {

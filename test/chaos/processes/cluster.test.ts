@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { kafkaLog } from "../../../engine/kafka/kafka-log.ts";
 import type { Log } from "../../../engine/log.ts";
 import { silentChecklist } from "../../../ops/stack/checklist.ts";
@@ -12,7 +12,7 @@ import { folderSetting } from "../../../ops/stack/settings.ts";
 import { outRecord } from "../../broker/stock/log.ts";
 import { until } from "../../until.ts";
 import { type Cluster, type ClusterBroker, prepareCluster } from "./cluster.ts";
-import { leaderOf } from "./cluster-roles.ts";
+import { leaderOf, replicasOf } from "./cluster-roles.ts";
 import { type Hosts, openHosts, whyNoHosts } from "./hosts.ts";
 
 const why = whyNoHosts();
@@ -65,6 +65,12 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
     const config = { "min.insync.replicas": "2" };
     await log.createTopic({ name: at.topic, partitions: 1, replicationFactor: 3, config });
     await until("a leader", () => cluster.leaderOf(at.topic, at.partition), patience);
+  }, upTo);
+  // Whoever is not in sync cannot be elected.
+  beforeEach(async () => {
+    const all = cluster.brokers.length;
+    const inSync = async () => (await replicasOf(cluster.bootstrap, at))?.inSync === all;
+    await until("all replicas to be in sync", inSync, patience);
   }, upTo);
   afterAll(async () => {
     await log.close();
