@@ -23,7 +23,7 @@ import type {
 import { maxRecordBytes } from "../topic.ts";
 import { MemoryCoordinator, type TransactionTimes } from "./memory-coordinator.ts";
 import { type GroupTimes, MemoryGroup, MemoryMembership } from "./memory-group.ts";
-import { MemoryPartition, type MemoryTransaction } from "./memory-partition.ts";
+import { type Decided, MemoryPartition, type MemoryTransaction } from "./memory-partition.ts";
 import { type Call, type Network, NotNow } from "./network.ts";
 
 const reliable: Network = async (_call, handle) => handle();
@@ -223,9 +223,9 @@ export class MemoryLog implements Log {
     return this.partition(of).read(this.partition(of).bounds().start, Infinity).records;
   }
 
-  /** The same, each with the transactional id and epoch of its writer; `null` where it was in no transaction. */
-  committedBy(of: TopicPartition): readonly (LogRecord & { readonly writer: string | null })[] {
-    return this.partition(of).committedBy();
+  /** The same, and those of aborted transactions, for checks of who wrote what. */
+  decided(of: TopicPartition): Decided {
+    return this.partition(of).decided();
   }
 
   private async transact(

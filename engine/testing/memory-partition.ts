@@ -19,6 +19,15 @@ interface Entry {
   readonly control: boolean;
 }
 
+/** A record with the transactional id and epoch of its writer; `null` where it was in no transaction. */
+type Written = LogRecord & { readonly writer: string | null };
+
+/** What is decided in a partition, in the order of the log. */
+export interface Decided {
+  readonly committed: readonly Written[];
+  readonly aborted: readonly Written[];
+}
+
 /** One partition: entries in offset order, gaps where compaction took something out. */
 export class MemoryPartition {
   private entries: Entry[] = [];
@@ -73,12 +82,16 @@ export class MemoryPartition {
     return { records, next: stable > from ? stable : from };
   }
 
-  /** Every committed record that is left, with the writer of its transaction. */
-  committedBy(): (LogRecord & { readonly writer: string | null })[] {
+  /** Every record that is left before the last stable offset. */
+  decided(): Decided {
     const stable = this.stable();
-    return this.entries
-      .filter((entry) => entry.record.offset < stable && isVisible(entry))
-      .map(({ record, transaction }) => ({ ...record, writer: transaction?.by ?? null }));
+    const stands = this.entries.filter(({ record, control }) => record.offset < stable && !control);
+    const of = (entries: readonly Entry[]) =>
+      entries.map(({ record, transaction }) => ({ ...record, writer: transaction?.by ?? null }));
+    return {
+      committed: of(stands.filter(isVisible)),
+      aborted: of(stands.filter((entry) => !isVisible(entry))),
+    };
   }
 
   /** Of each key the last committed record before `before` stays. Like the cleaner, it never passes an open transaction. */

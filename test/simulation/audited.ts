@@ -8,6 +8,7 @@ import { Findings, type Invariant, invariants } from "../../ops/audit/findings.t
 import { auditPartition } from "../../ops/audit/partition-audit.ts";
 import type { ViewCheckpoint } from "../../ops/audit/views.ts";
 import { partitionOf } from "../../engine/message.ts";
+import { account } from "../../processors/aggregates/account.ts";
 import type { Bank } from "./bank.ts";
 
 /** The audit of `foldlog audit`, over a simulated log and database. */
@@ -25,7 +26,7 @@ export async function audit(bank: Bank): Promise<string[]> {
     };
     await auditPartition(
       {
-        ...{ topics, codec, source, findings },
+        ...{ topics, codec, source, findings, decider: account },
         domain: (snapshots) => bankCheck(domain, snapshots),
         progress: () => undefined,
       },
@@ -48,7 +49,8 @@ function sourceOf(bank: Bank, partition: number): AuditedPartition {
     return {
       ...{ topic, partition, start, end },
       async *read() {
-        yield { records: log.committedBy(of), isAfterGap: start > 0n };
+        const { committed, aborted } = log.decided(of);
+        yield { records: committed, aborted, isAfterGap: start > 0n };
       },
     };
   };
