@@ -42,6 +42,8 @@ const mostCents = 50_000;
 /** So many of the last commands may be sent again. */
 const remembered = 5_000;
 const soon = 0.5;
+/** The names of all owners, which no log or metric may tell. */
+export const ownersBeginWith = "Owner of ";
 
 /**
  * Opens every account, then deposits and withdraws without end, a few accounts more than others. An account that
@@ -69,7 +71,8 @@ export function* drawCommands(options: DrawOptions): Generator<Draw, never> {
     if (how === "sound") earlier[drawn++ % remembered] = command;
     return { kind: "command", command };
   };
-  const open = (slot: number) => drawFor(slot, "OpenAccount", { owner: `Owner of ${slot}` });
+  const open = (slot: number) =>
+    drawFor(slot, "OpenAccount", { owner: `${ownersBeginWith}${slot}` });
   const again = (): Draw | null => {
     const back = chance() < soon ? 1 : 1 + below(Math.min(drawn, remembered));
     const command = earlier[(drawn - back) % remembered];

@@ -4,13 +4,14 @@ import type { AggregateTopics } from "../../engine/topic.ts";
 import { accountAudit } from "../../ops/audit/account-audit.ts";
 import { audit, type AuditReport } from "../../ops/audit/audit.ts";
 import { readSamples } from "../../ops/audit/check-samples.ts";
-import type { Violation } from "../../ops/audit/findings.ts";
+import { type Findings, invariants, type Violation } from "../../ops/audit/findings.ts";
 import { openLogReader } from "../../ops/audit/log-reader.ts";
 import { readClientHistory } from "../../ops/audit/read-clients.ts";
 import { answeredOf } from "./samples.ts";
 import type { LoadCounts } from "./load.ts";
 import type { InvariantResult } from "./result.ts";
-import type { Addresses, Ending } from "./system.ts";
+import { checkSecrets } from "./run-secrets.ts";
+import type { Addresses, Ending, RunningWorker } from "./system.ts";
 
 /** The checks at the end of a run: those of the audit, and what the run itself has seen. */
 
@@ -23,6 +24,9 @@ export interface CheckOptions {
   /** What clients saw, and positions, as JSON lines. */
   readonly historyFile: string;
   readonly samplesFile: string;
+  readonly workers: readonly RunningWorker[];
+  /** Files with what workers have printed. */
+  readonly printed: readonly string[];
   readonly onProgress: (records: number) => void;
 }
 
@@ -54,8 +58,11 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
       },
       signal,
     );
-    const invariants = [...report.invariants.map(resultOf), ...ownResults(options)];
-    return { invariants, waiting: report.counts.waiting };
+    const secrets = secretsResult(await checkSecrets({ ...options, log }));
+    return {
+      invariants: [...report.invariants.map(resultOf), secrets, ...ownResults(options)],
+      waiting: report.counts.waiting,
+    };
   } finally {
     log.close();
     await database.close();
@@ -67,6 +74,14 @@ function resultOf({
   ...invariant
 }: AuditReport["invariants"][number]): InvariantResult {
   return { ...invariant, violations: violations.map(lineOf) };
+}
+
+function secretsResult(findings: Findings): InvariantResult {
+  return {
+    ...{ id: "I16", promise: invariants.I16 },
+    ...{ checked: findings.checked("I16"), violated: findings.count("I16") },
+    violations: findings.of("I16").map(lineOf),
+  };
 }
 
 function lineOf({ at, aggregateId, commandId, expected, found }: Violation): string {

@@ -280,6 +280,7 @@ class Run {
       return await check(
         {
           ...{ addresses, topics, codec, counts: load.counts, endings },
+          ...{ workers: this.system.workers(), printed: await this.system.printed() },
           ...{ historyFile: files.history, samplesFile: files.samples },
           onProgress: () => undefined,
         },

@@ -17,6 +17,8 @@ export interface System {
   workers(): readonly RunningWorker[];
   /** Workers that ended by themselves since the start, with their exit code and last words. */
   endings(): readonly Ending[];
+  /** Files with what workers have printed so far. */
+  printed(): Promise<readonly string[]>;
   /** Stops and removes everything; leaves no process, namespace, mount or container. */
   stop(): Promise<void>;
 }

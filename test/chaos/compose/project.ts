@@ -45,7 +45,9 @@ export interface Project {
   /** Starts everything that the plan needs, and waits until all of it is healthy. */
   up(signal: AbortSignal): Promise<void>;
   addresses(): Promise<Addresses>;
-  /** What all containers have printed goes to the run's folder; then all is removed, if it is not to be kept. */
+  /** What all containers have printed so far goes to a file in the run's folder. */
+  printed(): Promise<string>;
+  /** The same; then all is removed, if it is not to be kept. */
   down(): Promise<void>;
   /** The command that removes what was kept. */
   readonly removal: string;
@@ -78,6 +80,11 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
     const count = plan.workers[it] ?? 1;
     return count > 1 ? ["--scale", `${it}=${count}`] : [];
   });
+  const printed = async () => {
+    const output = join(folder, containersLog);
+    await docker(args("logs", "--timestamps", "--no-color"), { env, output });
+    return output;
+  };
   return {
     name,
     network: `${name}_default`,
@@ -95,9 +102,9 @@ export async function openProject(options: ProjectOptions): Promise<Project> {
       throw new Error(`docker compose up ended with ${String(started.code)}:\n${said}`);
     },
     addresses: () => addressesOf(ports, { args, env, plan }),
+    printed,
     async down() {
-      const logs = ["logs", "--timestamps", "--no-color"];
-      await docker(args(...logs), { env, output: join(folder, containersLog) });
+      await printed();
       if (guardian === null) return;
       await docker(args("down", "--volumes", "--remove-orphans", "--timeout", "1"), { env });
       await docker(["image", "rm", "--force", `foldlog:${name}`]);

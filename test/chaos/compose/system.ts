@@ -87,6 +87,7 @@ function composeSystem(
     },
     workers: () => containers.workers(),
     endings: () => containers.endings,
+    printed: async () => [await project.printed()],
     stop: async () => {
       await containers.close();
       await project.down();

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { TransientError, WriterLostError } from "../../../engine/errors.ts";
 import { kafkaLog } from "../../../engine/kafka/kafka-log.ts";
 import type { Log } from "../../../engine/log.ts";
 import { silentChecklist } from "../../../ops/stack/checklist.ts";
@@ -36,10 +37,22 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
     await child?.ended;
   };
   const broker = (number: number) => cluster.brokers[number - 1] as ClusterBroker;
-  const send = async (value: string) => {
-    const producer = await log.openProducer();
-    await producer.send([outRecord(at, value)]);
-    await producer.close();
+  /** Until somebody has it: a client hears of a dead broker by asking it. */
+  const send = (value: string) =>
+    until(
+      "a broker to take it",
+      async () => {
+        const producer = await log.openProducer().catch(lost);
+        if (producer === null) return false;
+        const offsets = await producer.send([outRecord(at, value)]).catch(lost);
+        await producer.close();
+        return offsets !== null;
+      },
+      patience,
+    );
+  const lost = (error: unknown) => {
+    if (error instanceof WriterLostError || error instanceof TransientError) return null;
+    throw error;
   };
   const newLeader = (old: number) =>
     until(
@@ -89,7 +102,7 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
       await send("after");
       await start(broker(leader));
       const reader = await log.openReader();
-      expect((await reader.offsets(at, signal)).end).toBe(2n);
+      expect((await reader.offsets(at, signal)).end).toBeGreaterThanOrEqual(2n);
       await reader.close();
     },
     upTo,

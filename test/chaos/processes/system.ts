@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, rmSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -161,6 +161,14 @@ class Processes implements ProcessSystem {
 
   endings(): readonly Ending[] {
     return this.options.endings;
+  }
+
+  async printed(): Promise<readonly string[]> {
+    const { logs } = this.options.folder;
+    const own = (file: string) => file.startsWith(`${this.bank.namespace}-`);
+    return readdirSync(logs)
+      .filter(own)
+      .map((file) => join(logs, file));
   }
 
   async stop(): Promise<void> {
