@@ -17,7 +17,7 @@ import { makeHistory } from "./testing/make-history.ts";
 const only = process.env["SEED"] === undefined ? null : Number(process.env["SEED"]);
 const seeds =
   only === null
-    ? Array.from({ length: Number(process.env["SEEDS"] ?? 25) }, (_, i) => i + 1)
+    ? Array.from({ length: Number(process.env["SEEDS"] ?? 10) }, (_, i) => i + 1)
     : [only];
 
 const damages = [
