@@ -154,7 +154,7 @@ async function runOnce<S>(
     // 2, 3 and 4. Marks, restore, resume.
     const restored = await restorePartition(partition, { reader, store, note }, signal);
     failures.inARow = -1; // It works: should it fail again, that is another failure.
-    await work(partition, { writer, reader, ...restored }, signal);
+    await withOwnStore(restored.state, () => work(partition, { writer, ...restored }, signal));
   } finally {
     await writer.close();
     await reader?.close();
@@ -171,7 +171,7 @@ async function restorePartition<S>(
     note,
   }: { readonly reader: Reader; readonly store: Store; readonly note: Note | null },
   signal: AbortSignal,
-): Promise<Omit<Work<S>, "writer" | "reader">> {
+): Promise<Omit<Work<S>, "writer">> {
   const { decider, topics, partition, codec, clock, hooks, limits, log, group } = run;
   const startedAt = clock.now();
   const bounds = (topic: string) => reader.offsets({ topic, partition }, signal);
@@ -212,11 +212,23 @@ async function restorePartition<S>(
     state = state.emptied(startedAt);
     restored = false;
   }
-  const resume = await restore({ ...common, onStuck, state, fromStore: restored }, signal);
+  const restoring = { ...common, onStuck, state, fromStore: restored };
+  const resume = await withOwnStore(state, () => restore(restoring, signal));
   const breaker = new CrashBreaker(note, { clusterId, resume });
   const { suspicion } = breaker;
   hooks.ready({ fromStore: restored, tookMs: clock.now() - startedAt, resume, suspicion });
-  return { state, resume, breaker };
+  return { reader, state, resume, breaker };
+}
+
+/** What fails while another worker has the store fails for that: what is read there says nothing about the log. */
+async function withOwnStore<S, T>(state: PartitionState<S>, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const isOther = !(error instanceof WriterLostError || error instanceof TransientError);
+    if (isOther) state.requireStore();
+    throw error;
+  }
 }
 
 interface Work<S> {

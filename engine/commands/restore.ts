@@ -221,7 +221,6 @@ function foldSlice<S>(run: Restore<S>, records: readonly LogRecord[]): void {
     const known = folded.get(aggregateId) ?? state.get(aggregateId);
     if (version <= known.version) continue;
     if (version !== known.version + 1) {
-      state.requireStore();
       throw new FatalError(
         "VERSION_GAP",
         `${topics.events.name}/${run.partition}/${record.offset} is version ${version} of ` +

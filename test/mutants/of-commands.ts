@@ -216,6 +216,14 @@ export const mutantsOfCommands: readonly Mutant[] = [
     killedBy: restored,
   },
   {
+    name: "store-lost-blamed-on-log",
+    breaks: "G11: a worker ends with what it read from a local store after another has taken it.",
+    file: loop,
+    find: "if (isOther) state.requireStore();",
+    replace: "",
+    killedBy: { by: "unit", file: "test/simulation.test.ts" },
+  },
+  {
     name: "two-loops-at-once",
     breaks: "G11: a partition that comes back starts while its old loop is still ending.",
     file: "engine/assignment.ts",
