@@ -115,11 +115,14 @@ function openReads(
 ): () => Promise<void> {
   const { api, log, codec, clock, era } = options;
   const database = openViewDatabase(options.databaseUrl);
-  viewRoutes(app, { catalog: viewCatalog(api.projections), database, clock, era });
-  const aggregates = openAggregates({ log, codec, database, clock, aggregates: api.aggregates });
+  const stopping = new AbortController();
+  const deps = { database, clock, stopping: stopping.signal };
+  viewRoutes(app, { ...deps, catalog: viewCatalog(api.projections), era });
+  const aggregates = openAggregates({ ...deps, log, codec, aggregates: api.aggregates });
   aggregateRoutes(app, { api, aggregates, era });
   commandStatusRoutes(app, { api, database, clock, era });
   return async () => {
+    stopping.abort();
     await aggregates.close();
     await database.close();
   };

@@ -19,10 +19,11 @@ export interface OwnWrites {
   /** The newest token of one aggregate; `null` where this client has not written it. */
   tokenOf(aggregate: string, aggregateId: string): string | null;
   /**
-   * The tokens that a view is not known to have yet; where `ids` name an aggregate that was written, those of
-   * the aggregates that they name.
+   * The tokens that a read of a view needs, the newest last: that one, and those that the view is not known to have
+   * yet. Where `ids` name an aggregate that was written, those of the aggregates that they name. The newest is asked for
+   * each time: after a failover, or by another server, a view may be older than it was.
    */
-  unseenIn(view: string, ids: readonly string[]): readonly string[];
+  neededFor(view: string, ids: readonly string[]): readonly string[];
   /** A read of the view with this token was answered. */
   saw(view: string, token: string): void;
   /** The server knows no such token: it is not sent again. */
@@ -44,11 +45,12 @@ export function ownWrites(): OwnWrites {
       if (writes.size > mostAggregates && oldest !== undefined) writes.delete(oldest);
     },
     tokenOf: (aggregate, aggregateId) => writes.get(nameOf(aggregate, aggregateId))?.token ?? null,
-    unseenIn(view, ids) {
+    neededFor(view, ids) {
       const all = [...writes.values()];
       const named = all.filter(({ aggregateId }) => ids.includes(aggregateId));
-      return (named.length > 0 ? named : all)
-        .filter(({ seenIn }) => !seenIn.has(view))
+      const of = named.length > 0 ? named : all;
+      return of
+        .filter(({ seenIn }, i) => i === of.length - 1 || !seenIn.has(view))
         .map(({ token }) => token);
     },
     saw(view, token) {

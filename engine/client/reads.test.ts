@@ -58,7 +58,7 @@ function bankWith(change: (url: URL) => Response | null = () => null) {
 }
 
 describe("a client reads its own writes", () => {
-  test("a row by the token of the aggregate that its key names, once", async () => {
+  test("a row by the token of the aggregate that its key names, each time: a view may go back", async () => {
     const { bank, asked, write } = bankWith();
     await write("grace");
     await write("ada");
@@ -67,13 +67,13 @@ describe("a client reads its own writes", () => {
     expectTypeOf(row).toEqualTypeOf<Balance | null>();
     expect(row).toEqual({ account_id: "ada", balance_cents: 500 });
     await bank.views.balances.get("ada");
-    expect(asked).toEqual(["/views/balances/ada with ada.3", "/views/balances/ada"]);
+    expect(asked).toEqual(["/views/balances/ada with ada.3", "/views/balances/ada with ada.3"]);
     await write("ada");
     await bank.views.balances.get("ada");
     expect(asked.at(-1)).toBe("/views/balances/ada with ada.4");
   });
 
-  test("a list by every token that the view is not known to have", async () => {
+  test("a list by every token that the view is not known to have, and by the newest", async () => {
     const { bank, asked, write } = bankWith();
     for (const id of ["ada", "grace", "alan"]) await write(id);
     await bank.views.balances.list({ sort: "-balance_cents" });
@@ -83,7 +83,7 @@ describe("a client reads its own writes", () => {
       "/views/balances?sort=-balance_cents with alan.3",
     ]);
     await bank.views.balances.list();
-    expect(asked.at(-1)).toBe("/views/balances");
+    expect(asked.slice(3)).toEqual(["/views/balances with alan.3"]);
   });
 
   test("a state and events by the token of their aggregate", async () => {

@@ -111,7 +111,7 @@ async function read(
 ): Promise<Answered> {
   const deadline = deadlineOf(connection, options);
   const { writes } = connection;
-  const { token = writes.unseenIn(view.name, ids) } = options;
+  const { token = writes.neededFor(view.name, ids) } = options;
   const tokens = typeof token === "string" ? [token] : (token ?? []);
   const [newest, ...earlier] = tokens.toReversed();
   const look = { method: "GET", path: view.path, query: [["limit", "1"]], waits: false } as const;

@@ -23,6 +23,8 @@ export interface AggregatesOf {
   readonly database: Database;
   readonly clock: Clock;
   readonly aggregates: readonly AggregateApi[];
+  /** Aborted when this process is about to end. */
+  readonly stopping: AbortSignal;
 }
 
 /** What the answer must not be older than, and for whom it is. */
@@ -76,13 +78,13 @@ const readerLimits = { readers: 4, waiting: 100 };
 const pageBytes = 4 * 1024 * 1024;
 
 export function openAggregates(of: AggregatesOf): Aggregates {
-  const { log, codec, database, clock, aggregates } = of;
+  const { log, codec, database, clock, aggregates, stopping } = of;
   const projection = eventIndex(aggregates.map(({ topics }) => topics));
   const readers = openReaders(log, readerLimits);
   const folds = foldMemory();
 
   const fresh = async <T>(when: ReadWhen, read: (session: Session) => Promise<T>) =>
-    whenFresh(database, clock, { projection, views: ["event_index"], ...when, read });
+    whenFresh(database, clock, { projection, views: ["event_index"], stopping, ...when, read });
 
   /** Lends what reads the events of an aggregate, for a bounded time. */
   const reading = async <T>(
@@ -117,7 +119,6 @@ export function openAggregates(of: AggregatesOf): Aggregates {
       const from = folds.upTo(name, version) ?? { version: 0, state: decider.initialState };
       if (from.version === version) return { kind: "found", ...last, state: from.state };
       const { state } = await reading(aggregate, id, when, async (placed, within) => {
-        // The index only grows: what it had in the snapshot it has now.
         const pages = placePages(database, key, { after: from.version, upTo: version });
         const keep = (fold: typeof from) => {
           folds.keep(name, fold);

@@ -34,6 +34,7 @@ export function commandStatusRoutes(app: FastifyInstance, deps: CommandStatusRou
       token: null,
       waitMs: 0,
       signal: request.signal,
+      stopping: request.signal, // It waits for nothing.
       read: async (session, version) => find(session, asked, { name: projection.name, version }),
     });
     return answerOf(asked, found, { all, era });

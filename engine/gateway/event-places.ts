@@ -1,4 +1,4 @@
-import { FatalError } from "../errors.ts";
+import { FatalError, TransientError } from "../errors.ts";
 import type { Session } from "../postgres/postgres.ts";
 import { unavailable } from "./freshness.ts";
 import type { Place } from "./placed-events.ts";
@@ -71,6 +71,11 @@ export async function placesIn(
   });
 }
 
+function lostPlaces({ aggregate, id }: AggregateKey, { after, upTo }: Range): TransientError {
+  const what = `versions ${after + 1} to ${upTo} of ${aggregate} ${JSON.stringify(id)}`;
+  return new TransientError(`The event index does not have all of ${what} any more`);
+}
+
 /** Places that are in memory at once. */
 const pageSize = 2_000;
 
@@ -88,6 +93,8 @@ export async function* placePages(
     let places: readonly Place[];
     try {
       places = await placesIn(session, key, page);
+      // What the index once had it can lose: to a failover, or where another replica is asked.
+      if (places.length < page.upTo - page.after) throw lostPlaces(key, page);
     } catch (error) {
       throw unavailable(error);
     }

@@ -77,6 +77,8 @@ export interface FreshRead<T> {
   readonly waitMs: number;
   /** Aborted when nobody waits for the answer any more. */
   readonly signal: AbortSignal;
+  /** Aborted when this process is about to end: what is behind then is said to be so. */
+  readonly stopping: AbortSignal;
   /** Runs in the snapshot that has the token; `version` is the projection's that the views show. */
   read(session: Session, version: number): Promise<T>;
 }
@@ -95,9 +97,10 @@ export async function whenFresh<T>(database: Database, clock: Clock, of: FreshRe
     let found = await readIfFresh(database, of);
     for (let attempt = 0; found.kind === "behind"; attempt++) {
       const leftMs = deadline - clock.now();
-      if (leftMs <= 0 || isAborted(of.signal)) throw behind(of, found.commandOffset);
+      const isOver = isAborted(of.signal) || isAborted(of.stopping);
+      if (leftMs <= 0 || isOver) throw behind(of, found.commandOffset);
       const pauseMs = delayMs(pollBackoff, attempt, () => clock.random());
-      await clock.sleep(Math.min(pauseMs, leftMs), of.signal);
+      await clock.sleep(Math.min(pauseMs, leftMs), of.signal, of.stopping);
 
       const { freshness } = await standingOf(database, of.projection, of.token);
       found =

@@ -63,9 +63,9 @@ export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<
   const database = openViewDatabase(run.databaseUrl);
   commandRoutes(app, { api, codec, clock, era, submitter: () => submitter, stopping: signal });
   const catalog = viewCatalog(api.projections);
-  viewRoutes(app, { catalog, database, clock, era });
-  const { aggregates: served } = api;
-  const aggregates = openAggregates({ log: run.log, codec, database, clock, aggregates: served });
+  viewRoutes(app, { catalog, database, clock, era, stopping: signal });
+  const deps = { log: run.log, codec, database, clock, stopping: signal };
+  const aggregates = openAggregates({ ...deps, aggregates: api.aggregates });
   aggregateRoutes(app, { api, aggregates, era });
   commandStatusRoutes(app, { api, database, clock, era });
   descriptionRoutes(app, { api, catalog, database });

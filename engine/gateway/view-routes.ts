@@ -25,6 +25,8 @@ export interface ViewDeps {
   readonly clock: Clock;
   /** The number of the cluster that the log lives in; see `tokenOf`. */
   readonly era: number;
+  /** Aborted when this process is about to end. */
+  readonly stopping: AbortSignal;
 }
 
 /**
@@ -76,7 +78,7 @@ interface ViewRead<T> {
 }
 
 async function read<T>(
-  { catalog, database, clock }: ViewDeps,
+  { catalog, database, clock, stopping }: ViewDeps,
   { view: name, rows, ...rest }: ViewRead<T>,
 ): Promise<T> {
   const projection = catalog.projectionOf(name);
@@ -87,7 +89,7 @@ async function read<T>(
   try {
     return await whenFresh(database, clock, {
       ...rest,
-      projection,
+      ...{ projection, stopping },
       views: [name],
       read: async (session, version) => {
         const view = await catalog.view(session, name, version);

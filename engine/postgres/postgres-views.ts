@@ -13,6 +13,7 @@ import {
   type Session,
   SqlError,
   type SqlRow,
+  writesInTransactionsOnly,
 } from "./postgres.ts";
 import { type RowStatement, statementsFor, type TableShape } from "./row-statements.ts";
 import { readShapes } from "./table-shapes.ts";
@@ -33,6 +34,7 @@ const maxConnections = 8;
 
 /** Half a minute is long for a batch; a transaction whose client is gone must not keep its locks. */
 const projectorSettings: Readonly<Record<string, string>> = {
+  ...writesInTransactionsOnly,
   search_path: "pg_catalog",
   statement_timeout: "30s",
   lock_timeout: "5s",

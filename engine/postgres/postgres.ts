@@ -58,6 +58,12 @@ export interface DatabaseOptions {
   readonly answerTimeoutMs: number;
 }
 
+/**
+ * Statements of a transaction are sent without waiting for its BEGIN. Should that fail alone, these are refused by this
+ * (25006) instead of being committed one by one: only a BEGIN READ WRITE allows them.
+ */
+export const writesInTransactionsOnly = { default_transaction_read_only: "on" } as const;
+
 const connectTimeoutMs = 5_000;
 const commitTimeoutMs = 8_000; // A worker that is told to stop waits for it.
 
@@ -80,7 +86,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on("error", () => undefined); // An idle connection was lost; the pool opens another when needed.
 
   return {
-    query: async (sql, values) => lend(pool, undefined, async (client) => run(client, sql, values)),
+    query: async (sql, values, signal) =>
+      lend(pool, signal, async (client) => run(client, sql, values)),
 
     transaction: async (mode, work, signal) =>
       lend(pool, signal, async (client, keepConnection) => {

@@ -5,8 +5,15 @@ import { FatalError, invariant, TransientError } from "../errors.ts";
 import type { AnyProjection } from "../projection.ts";
 import { checkDeclaration, ident, projectorRole, readerRole } from "../projections/tables.ts";
 import { migrate, type Migration, ownMigrations } from "./migrations.ts";
-import { isOneOf, literal, openDatabase, type Session, SqlError } from "./postgres.ts";
-import { prepareProjection } from "./prepare-projection.ts";
+import {
+  isOneOf,
+  literal,
+  openDatabase,
+  type Session,
+  SqlError,
+  writesInTransactionsOnly,
+} from "./postgres.ts";
+import { prepareProjection, turnOver } from "./prepare-projection.ts";
 
 /** Migrations, roles, tables, rights and views: all that workers and readers find ready. */
 
@@ -40,7 +47,7 @@ export async function prepareDatabase(options: PrepareOptions): Promise<readonly
     url: options.ownerUrl,
     applicationName: "foldlog migrate",
     maxConnections: 1,
-    settings: { search_path: "pg_catalog", lock_timeout: "10s" },
+    settings: { ...writesInTransactionsOnly, search_path: "pg_catalog", lock_timeout: "10s" },
     answerTimeoutMs: 3_600_000, // To make an index on a large table takes its time.
   });
   try {
@@ -125,6 +132,7 @@ async function prepare(session: Session, options: PrepareOptions): Promise<reado
       grant select on foldlog.projections to ${role}`);
     done.push(...(await prepareProjection(session, projection)));
   }
+  for (const projection of options.projections) done.push(...(await turnOver(session, projection)));
   return done;
 }
 

@@ -13,8 +13,8 @@ import { type Session, SqlError } from "./postgres.ts";
 import { readShapes } from "./table-shapes.ts";
 
 /**
- * Makes the tables of a projection's version where they have not been made, its indexes and rights, and the
- * public views. Resolves to what it did, a line each.
+ * Makes the tables of a projection's version where they have not been made, its indexes and rights. Resolves to
+ * what it did, a line each.
  *
  * The views read the first version that was prepared, until a later one has come at least as far on every
  * partition: a run after that turns them over to it.
@@ -38,7 +38,19 @@ export async function prepareProjection(
     await session.query(`grant select, insert, update, delete on ${relation} to ${role}`);
     done.push(...(await makeIndexes(session, projection, table)));
   }
-  done.push(...(await makeViews(session, projection)));
+  return done.map((line) => `${name} v${version}: ${line}`);
+}
+
+/**
+ * Makes the public views of a projection, or turns them over to this version where it has caught up. Nobody can read
+ * them from then on until the transaction ends, so it comes last in it.
+ */
+export async function turnOver(
+  session: Session,
+  projection: AnyProjection,
+): Promise<readonly string[]> {
+  const { name, version } = projection;
+  const done = await makeViews(session, projection);
   return done.map((line) => `${name} v${version}: ${line}`);
 }
 

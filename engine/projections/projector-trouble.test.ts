@@ -113,6 +113,31 @@ describe("after trouble the stored checkpoint says where to go on", () => {
     expect(await view(run)).toHaveLength(2);
   });
 
+  test("a partition that is taken away while view and log are both away is let go", async () => {
+    const away = { view: false, log: false };
+    const commit: MemoryViews["commit"] = async (what, signal) => {
+      if (away.view) throw new TransientError("away");
+      await views.commit(what, signal);
+    };
+    const asked = Promise.withResolvers<null>();
+    const reader = await source.log.openReader();
+    const offsets: typeof reader.offsets = async (of, signal) => {
+      if (!away.log) return reader.offsets(of, signal);
+      asked.resolve(null);
+      return new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          reject(signal.reason as Error);
+        });
+      });
+    };
+    const run = await start({ views: { ...views, commit }, reader: { ...reader, offsets } });
+    await view(run);
+    away.view = away.log = true;
+    await source.append(0, insert("x"));
+    await asked.promise;
+    expect(await run.stop()).toBe("aborted");
+  });
+
   test("a checkpoint that another worker has moved is taken over, where the group has the partition here", async () => {
     await source.append(0, insert("x"));
     const run = await start();

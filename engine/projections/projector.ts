@@ -112,7 +112,7 @@ export async function runProjection(
       const attempt = memory.attempts;
       memory.attempts += 1;
       hooks.retrying({ topicPartition, attempt, error });
-      await reportAnew(running, memory.position);
+      await reportIfPossible(running, memory.position);
       await backOff(dependencyBackoff, attempt, clock, signal);
     }
   }
@@ -308,6 +308,16 @@ async function standStill(run: Running, position: Position, obstacle: Obstacle):
   while (!isAborted(signal)) {
     await clock.sleep(standStillMs, signal);
     await reportAnew(run, position);
+  }
+}
+
+/** The log may be away too, and the partition may be taken away meanwhile: then nothing is reported. */
+async function reportIfPossible(run: Running, position: Position | null): Promise<void> {
+  try {
+    await reportAnew(run, position);
+  } catch (error) {
+    const isOver = isAborted(run.signal) && error === run.signal.reason;
+    if (!isOver && !(error instanceof TransientError)) throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Codec } from "../codec.ts";
-import { FatalError, PoisonError } from "../errors.ts";
+import { FatalError, PoisonError, TransientError } from "../errors.ts";
 import type { Reply } from "../generated.ts";
 import type { Log, LogRecord, Reader } from "../log.ts";
 import type { AggregateTopics, Topic } from "../topic.ts";
@@ -73,7 +73,9 @@ export class ReplyLane<W> {
       return new ReplyLane<W>(options, reader, { partition, offset: end });
     } catch (error) {
       await reader.close();
-      throw error;
+      if ((error as Error).name !== "TimeoutError") throw error;
+      const what = `${options.replies.name}/${partition} did not answer within ${openWithinMs / 1_000} s`;
+      throw new TransientError(what, { cause: error });
     }
   }
 

@@ -42,6 +42,8 @@ export async function readBankViews(
   const home = <T>(rows: readonly Map<string, T>[], accountId: string) =>
     rows[partitionOf(accountId, events.partitions)] as Map<string, T>;
 
+  // A lock takes no snapshot: the one that is taken next is of a time when neither could be turned over any more.
+  await session.query("lock table public.balances, public.statements in access share mode");
   const balances = byPartition<BalanceRow>();
   const balancesState = await readViewState(session, "balances", events.name);
   const balancesCount = await eachRow(

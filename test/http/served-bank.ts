@@ -225,7 +225,9 @@ async function served({
   };
   const database = openViewDatabase(readUrl);
   const clock = systemClock;
-  const aggregates = openAggregates({ log, codec, database, clock, aggregates: api.aggregates });
+  const { signal: stopping } = new AbortController();
+  const deps = { log, codec, database, clock, stopping };
+  const aggregates = openAggregates({ ...deps, aggregates: api.aggregates });
   const app = openServer({
     answered: () => undefined,
     fault: (error) => {

@@ -26,6 +26,8 @@ export interface ServedViews {
   readonly database: FreshDatabase;
   readonly projection: AnyProjection;
   readonly catalog: ViewCatalog;
+  /** Aborted by a test: the process is about to end. */
+  readonly stopping: AbortController;
   readonly app: FastifyInstance;
   /** As the superuser. */
   readonly admin: Database;
@@ -73,7 +75,8 @@ export async function servedViews(
     },
   });
   const catalog = viewCatalog([projection]);
-  viewRoutes(app, { catalog, database: read, clock, era });
+  const stopping = new AbortController();
+  viewRoutes(app, { catalog, database: read, clock, era, stopping: stopping.signal });
   await app.ready();
 
   const schema = `projection_${projection.name}`;
@@ -82,6 +85,7 @@ export async function servedViews(
     projection,
     catalog,
     app,
+    stopping,
     admin,
     faults,
     async get(url) {

@@ -175,11 +175,21 @@ describe("a reader waits", () => {
     const address = await app.listen({ host: "127.0.0.1", port: 0 });
     const line = new AbortController();
     const answer = fetch(`${address}/views/things/x?token=${token(5n, 1)}`, line);
-    await until("a reader that waits", () => sleeping.length === 1);
+    await until("a reader that waits", () => sleeping.length === 2);
     line.abort();
     await expect(answer).rejects.toThrow("aborted");
     await until("it to be let go", () => sleeping[0]?.aborted === true);
-    expect(sleeping).toHaveLength(1);
+    expect(sleeping).toHaveLength(2);
+  });
+
+  test("no longer than the gateway lives, and is told how far behind the view is", async () => {
+    const clock = sleepingClock(async () => served?.stopping.abort());
+    const { get, token } = await serve({ clock });
+    expect((await get(`/views/things/x?token=${token(5n, 1)}`)).body).toMatchObject({
+      status: 409,
+      code: "BEHIND",
+    });
+    expect(clock.slept).toHaveLength(1);
   });
 
   test("and is never shown a row that is older than its token", async () => {

@@ -1,8 +1,11 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
-/** What becomes of a COMMIT: it passes, its answer is lost with the connection, or nothing is heard of it. */
-export type CommitFate = "passes" | "answer lost" | "silence";
+/**
+ * What becomes of a COMMIT: it passes, its answer is lost with the connection, or nothing is heard of it; or of a BEGIN:
+ * it is refused, and what was sent with it is not.
+ */
+export type CommitFate = "passes" | "answer lost" | "silence" | "begin refused";
 
 export interface CutProxy {
   /** The URL, by way of the proxy. */
@@ -27,7 +30,10 @@ export async function cutProxy(url: string): Promise<CutProxy> {
       });
     }
     client.on("data", (data) => {
-      if (proxy.fate !== "passes" && data.includes("commit\0")) silent = true;
+      const isCut = proxy.fate === "answer lost" || proxy.fate === "silence";
+      if (isCut && data.includes("commit\0")) silent = true;
+      const begin = data.indexOf("begin isolation");
+      if (proxy.fate === "begin refused" && begin !== -1) data.write("bogus", begin);
       upstream.write(data);
     });
     upstream.on("data", (data) => {

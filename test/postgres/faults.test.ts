@@ -153,6 +153,21 @@ describe("by way of a proxy that cuts", () => {
     },
   );
 
+  test("a BEGIN that fails alone lets nothing of what was sent with it be written", async () => {
+    await insertInto(view.views, "x");
+    const proxy = await cutProxy(view.database.urlOf(`projector_${view.projection.name}`));
+    const views = await through(proxy.url);
+    try {
+      proxy.fate = "begin refused";
+      // As a zombie sends it: its checkpoint is refused, and its row must be too.
+      expect(await failureOf(insertInto(views, "y"))).toBeInstanceOf(Error);
+      expect(await view.things("id")).toEqual([{ id: "x" }]);
+    } finally {
+      await views.close();
+      await proxy.close();
+    }
+  });
+
   test("a server that is gone is a matter of time", async () => {
     const proxy = await cutProxy(view.database.urlOf(`projector_${view.projection.name}`));
     const views = await through(proxy.url);
