@@ -118,6 +118,24 @@ test("no secret is ever printed, neither whole nor in an address nor in a fault"
   );
 });
 
+test("a secret is not printed whatever it looks like", () => {
+  expect(
+    printable({
+      KAFKA_SASL_PASSWORD: "aB3:x9!k",
+      DATABASE_URL: "postgres://me@db/foldlog?password=s3cret#s3cret",
+      DATABASE_READ_URL: "postgres:s3cret@db",
+      SCHEMA_REGISTRY_URL: "https://t0ken@registry:8081/ccompat",
+    }),
+  ).toMatchObject({
+    KAFKA_SASL_PASSWORD: "***",
+    DATABASE_URL: "postgres://***@db/foldlog",
+    SCHEMA_REGISTRY_URL: "https://***@registry:8081/ccompat",
+  });
+  expect(JSON.stringify(printable({ DATABASE_READ_URL: "postgres:s3cret@db" }))).not.toMatch(
+    /s3cret/,
+  );
+});
+
 test("every setting says what it means and gives an example that is taken", () => {
   for (const { name, meaning, example } of settings) {
     expect(meaning).not.toBe("");

@@ -239,19 +239,24 @@ export function printable(env: Environment): Readonly<Record<string, string>> {
   for (const setting of settings as readonly Setting[]) {
     const value = env[setting.name] ?? setting.fallback;
     if (value === undefined || value === "") continue;
-    shown[setting.name] = setting.secret || hidesPassword(value) ? redact(value) : value;
+    // Not by what it looks like: a password may look like an address.
+    const isAddress = setting.name.endsWith("_URL");
+    if (isAddress) shown[setting.name] = withoutSecrets(value);
+    else shown[setting.name] = setting.secret ? hidden : value;
   }
   return shown;
 }
 
-function hidesPassword(value: string): boolean {
-  return URL.canParse(value) && new URL(value).password !== "";
-}
+const hidden = "***";
 
-function redact(value: string): string {
-  if (!URL.canParse(value)) return "***";
-  const address = new URL(value);
-  if (address.password !== "") address.password = "***";
+/** Where it leads: a password may stand in the query too, and a user without one may be a token. */
+function withoutSecrets(value: string): string {
+  const address = URL.parse(value);
+  if (address === null || address.host === "") return hidden;
+  if (address.password !== "") address.password = hidden;
+  else if (address.username !== "") address.username = hidden;
+  address.search = "";
+  address.hash = "";
   return address.href;
 }
 

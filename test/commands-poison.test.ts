@@ -1,9 +1,9 @@
 import { beforeAll, expect, test } from "vitest";
 import { systemClock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
-import { deadLetterHeaders } from "../engine/commands/dead-letter.ts";
+import { deadLetter, deadLetterHeaders } from "../engine/commands/dead-letter.ts";
 import { headerOf, type OutRecord } from "../engine/log.ts";
-import { partitionOf } from "../engine/message.ts";
+import { headers, partitionOf } from "../engine/message.ts";
 import { MemoryLog } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";
 import type { AggregateTopics } from "../engine/topic.ts";
@@ -77,6 +77,45 @@ test.each(poisons)(
     expect(header(deadLetterHeaders.exceptionMessage)).not.toBe("");
   },
 );
+
+test("a header that is there a thousand times is handed on once, the last of them", async () => {
+  const log = new MemoryLog();
+  await createTopics(log, topics);
+  const sent = good("1", "a");
+  const value = Buffer.alloc(1_000, "x");
+  const actors = Array.from({ length: 1_030 }, () => [headers.actor, value] as const);
+  await (
+    await log.openProducer()
+  ).send([{ ...sent, headers: [...actors, [headers.actor, "Ada"]] }]);
+  const openStore = new MemoryStoreFiles().open;
+  const bank = { log, topics, codec, clock: systemClock, openStore };
+  const running = processPartition(bank, sent.partition);
+  await until("it to be consumed", () => running.position() >= 1n, { everyMs: 1 });
+  await running.stop();
+  for (const { name: topic } of [topics.events, topics.replies]) {
+    const [record] = log.committed({ topic, partition: sent.partition });
+    const names = (record?.headers ?? []).filter(([name]) => name === headers.actor);
+    expect(names.map(([, text]) => String(text))).toEqual(["Ada"]);
+  }
+});
+
+test("a dead letter of which the headers would not fit has them left out, and says how many", () => {
+  const unreadable = [["\uFFFD".repeat(900_000), null]] as const;
+  const record = {
+    ...{ offset: 7n, timestamp: 0, key: null, value: Buffer.from("bytes") },
+    headers: [...unreadable, ["short", Buffer.from("x")] as const],
+  };
+  const poison = {
+    ...{ code: "BAD_WIRE_FORMAT" as const, message: "short", schemaId: null },
+    ...{ commandId: null, aggregateId: null, type: null },
+  } as const;
+  const from = { topic: topics.commands.name, partition: 0 };
+  const letter = deadLetter(record, from, poison, { dlq: topics.dlq, worker: "account" });
+  const names = letter.headers.map(([name]) => name);
+  expect(names).not.toContain("short");
+  expect(letter.headers).toContainEqual([deadLetterHeaders.leftOut, "2"]);
+  expect(letter.value).toEqual(record.value);
+});
 
 test("ids with newlines, quotes, emoji or __proto__ simply work", async () => {
   const log = new MemoryLog();

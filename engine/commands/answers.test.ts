@@ -51,3 +51,19 @@ test("forgets nothing that comes after an offset at which there was nothing left
   answers.forgetBefore(10n);
   expect(known(9, 10)).toEqual([10]);
 });
+
+test("does not forget by their number those of a sender whose clock is ahead, before it is that late", async () => {
+  const files = new MemoryStoreFiles();
+  const few = new Answers(await files.open("t/0"), { ...windowLimits, maxCount: 1 });
+  const now = 1_000_000;
+  const answer = (issueTime: number, appendTime = now) => ({
+    ...{ outcome: "accepted" as const, version: 1, reason: null, firstOffset: 0n },
+    ...{ hash: Buffer.alloc(16), issueTime, appendTime },
+  });
+  few.remember({ aggregateId: "a", commandId: "ahead", answer: answer(now + 250_000) }, 0n);
+  few.remember({ aggregateId: "a", commandId: "right", answer: answer(now) }, 1n);
+  const coming = [{ aggregateId: "a", commandId: "next", answer: answer(now + 10) }];
+  expect(few.evictions(coming, 2n, now).edge.horizon).toBeNull();
+  const later = few.evictions(coming, 2n, now + 250_000);
+  expect([later.evicted.length, later.edge.horizon]).toEqual([2, now + 250_000]);
+});

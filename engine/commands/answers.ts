@@ -81,7 +81,9 @@ export class Answers {
     let oldestReply: bigint | null = coming.length > 0 ? nextReply : null;
     for (const [offset, name] of this.byOffset.inOrder()) {
       const answer = this.answerNamed(name.toString("utf8"));
-      const excess = this.count - evicted.length + coming.length > this.limits.maxCount;
+      const isTooMany = this.count - evicted.length + coming.length > this.limits.maxCount;
+      // A horizon in the future would refuse the fresh commands of all whose clocks are right: it waits for them.
+      const excess = isTooMany && (answer.issueTime ?? 0) <= now;
       if (!excess && answer.appendTime >= now - this.limits.maxAgeMs) {
         oldestReply = BigInt(offset);
         break;

@@ -1,5 +1,5 @@
 import type { Headers, LogRecord, OutRecord, TopicPartition } from "../log.ts";
-import type { Topic } from "../topic.ts";
+import { maxRecordBytes, type Topic } from "../topic.ts";
 import type { Poison } from "./command.ts";
 
 /**
@@ -20,9 +20,13 @@ export const deadLetterHeaders = {
   attempts: "foldlog-attempts",
   /** The schema id in its first bytes, where it has one. */
   schemaId: "foldlog-schema-id",
+  /** How many headers of the record's own are left out, because they would not fit. */
+  leftOut: "foldlog-headers-left-out",
 } as const;
 
 const maxMessageChars = 1_000;
+/** Of a record's own: what a dead letter may weigh, less what is said in it. */
+const maxBytes = 2 * maxRecordBytes - 8_192;
 
 /** `record` as it goes to the dead-letter topic, into the partition with its own number. */
 export function deadLetter(
@@ -43,14 +47,29 @@ export function deadLetter(
     [deadLetterHeaders.attempts, String(attempts)],
   ];
   if (schemaId !== null) said.push([deadLetterHeaders.schemaId, String(schemaId)]);
+  const own = original(record.headers);
+  const fits = bytesOf(record, own) <= maxBytes;
+  if (!fits) said.push([deadLetterHeaders.leftOut, String(own.length)]);
   return {
     topic: dlq.name,
     partition: from.partition,
     key: record.key,
     value: record.value,
-    headers: [...original(record.headers), ...said],
+    headers: fits ? [...own, ...said] : said,
     timestamp: record.timestamp,
   };
+}
+
+/**
+ * A name that is no UTF-8 was read with a mark of three bytes for each bad one, so that a record may weigh more than it
+ * did.
+ */
+function bytesOf({ key, value }: LogRecord, own: Headers): number {
+  const framing = 10;
+  const ofHeaders = own.map(([name, content]) => {
+    return Buffer.byteLength(name) + (content?.length ?? 0) + framing;
+  });
+  return (key?.length ?? 0) + (value?.length ?? 0) + ofHeaders.reduce((sum, it) => sum + it, 0);
 }
 
 /** Without what an earlier dead letter of the same record said, should it have been replayed. */

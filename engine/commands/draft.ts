@@ -53,6 +53,8 @@ export const snapshotLimits: SnapshotLimits = {
 /** A record's room for key, headers and framing beside its value, in bytes. */
 const overheadBytes = 8_192;
 const maxValueBytes = maxRecordBytes - overheadBytes;
+/** A transaction takes no snapshot beyond so many bytes: it must not take longer than the broker lets it. */
+const maxSnapshotBytes = 4 * 1024 * 1024;
 export type Told = "accepted" | "rejected" | "conflict" | "failed" | "duplicate";
 
 interface Change<S> extends Aggregate<S> {
@@ -319,12 +321,15 @@ export class Draft<S> {
     const { maxEventsBehind, maxAgeMs, maxPerTransaction } = this.context.snapshots;
     const end = this.state.progress.events + BigInt(this.events.length);
     const chosen: [string, Aggregate<S> & { bytes: Buffer }][] = [];
+    let bytes = 0;
     for (const [id, since] of this.state.dirtyLongest()) {
       const entry = this.state.get(id);
       const due =
         since + BigInt(maxEventsBehind) <= end || (entry.dirty?.at ?? 0) + maxAgeMs <= this.now;
-      if (!due || chosen.length === maxPerTransaction) break;
-      chosen.push([id, this.changes.get(id) ?? entry]);
+      if (!due || chosen.length === maxPerTransaction || bytes > maxSnapshotBytes) break;
+      const snapshot = this.changes.get(id) ?? entry;
+      chosen.push([id, snapshot]);
+      bytes += snapshot.bytes.length;
     }
     this.snapshotted = chosen;
   }

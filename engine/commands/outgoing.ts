@@ -131,11 +131,12 @@ export function positionRecord(
   };
 }
 
+/** Of a name that repeats the last: who sends a thousand must not make records that no topic takes. */
 function handedOn({ headers: sent }: LogRecord): [string, Buffer][] {
-  const handed: [string, Buffer][] = [];
+  const handed = new Map<string, Buffer>();
   for (const [name, value] of sent) {
     if (value === null || value.length > maxPropagatedBytes) continue;
-    if (propagatedHeaders.includes(name)) handed.push([name, value]);
+    if (propagatedHeaders.includes(name)) handed.set(name, value);
   }
-  return handed;
+  return [...handed];
 }

@@ -323,9 +323,10 @@ export class MemoryLog implements Log {
     });
   }
 
-  private checkSize({ topic, value, key }: OutRecord): void {
+  private checkSize({ topic, value, key, headers }: OutRecord): void {
     const limit = Number(this.topic(topic).config.get("max.message.bytes"));
-    if ((value?.length ?? 0) + (key?.length ?? 0) + 70 <= limit) return;
+    const ofHeaders = headers.reduce((sum, [name, it]) => sum + name.length + (it?.length ?? 0), 0);
+    if ((value?.length ?? 0) + (key?.length ?? 0) + ofHeaders + 70 <= limit) return;
     throw new FatalError("BROKEN_INVARIANT", `A record for ${topic} is larger than ${limit} bytes`);
   }
 
