@@ -195,7 +195,7 @@ async function inGroup(
   signal: AbortSignal,
   runOf: (membership: Membership) => RunPartition,
 ): Promise<void> {
-  const claim = claimInstance(config.stateDir, group);
+  const claim = claimInstance(config.stateDir, group, topics);
   const membership = await log.join({ group, topics, instance: claim?.name ?? null });
   try {
     const onAssigned = (partitions: readonly TopicPartition[]) => {

@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Clock, systemClock } from "../engine/clock.ts";
 import type { Codec } from "../engine/codec.ts";
+import { sqliteStores } from "../engine/commands/sqlite-store.ts";
 import { WriterLostError } from "../engine/errors.ts";
 import type { OutRecord } from "../engine/log.ts";
 import { jumpingClock } from "../engine/testing/jumping-clock.ts";
@@ -183,6 +188,32 @@ describe("a local store", () => {
       ["accepted", false],
       ["accepted", true],
     ]);
+  });
+
+  test("in which another worker stands still in the middle of a write is gone on without", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "foldlog-commands-"));
+    bank = { ...bank, openStore: sqliteStores(folder) };
+    await send(open("1"));
+    await run();
+    const working = processPartition(bank, 0);
+    await until("it to work", () => working.position() >= sent, { everyMs: 1 });
+    const stopped = new DatabaseSync(join(folder, topics.commands.name, "0", "store.db"));
+    stopped.exec("begin immediate");
+    await send(deposit("2"));
+    await until("the store to be missed", () => working.story.length === 4, { everyMs: 1 });
+    await send(deposit("2"), deposit("3"));
+    await until("it to go on", () => working.position() >= sent, { everyMs: 1 });
+    await working.stop();
+    expect(working.story).toEqual([
+      ...["opening assigned", "ready from store"],
+      ...["opening transient", "ready from log"],
+    ]);
+    stopped.close();
+    await send(deposit("3"), deposit("4"));
+    const after = await run();
+    expect(after.story).toEqual(["opening assigned", "ready from store"]);
+    expect(eventKeys()).toEqual(["a/1", "a/2", "a/3", "a/4"]);
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -7,7 +7,8 @@ import type { OpenStore, Store } from "./store.ts";
 /**
  * Stores in SQLite, one file a worker and partition below `folder`. A kill -9 of the process costs nothing
  * that was written; a crash of the machine may cost the last writes, never the file (WAL). A file that is
- * found damaged is deleted, and the partition folds the log anew.
+ * found damaged is deleted, and the partition folds the log anew. So it does where another process has the file,
+ * one that was stopped in the middle of a write and may have it for ever: then this run has a file of its own.
  */
 export function sqliteStores(folder: string): OpenStore {
   return async (name) => {
@@ -21,6 +22,7 @@ export function sqliteStores(folder: string): OpenStore {
       try {
         return new SqliteStore(file, remove);
       } catch (error) {
+        if (resultOf(error) === busy) return new SqliteStore(temporary, () => undefined);
         if (!isDamage(error)) throw error;
         remove();
         return new SqliteStore(file, remove);
@@ -31,10 +33,22 @@ export function sqliteStores(folder: string): OpenStore {
   };
 }
 
+/** By this name SQLite makes a file that nobody else can open, and that is gone with its process, however that ends. */
+const temporary = "";
+
+/**
+ * Another worker may have the file for the moment of a write. Who waits longer stands still with all that its
+ * process does, heartbeats and the API included, for SQLite waits in the thread.
+ */
+const busyMs = 100;
+
+/** Whether the file can be written is found out at once, while there is still a choice: another store may be taken. */
 const table = `
   pragma journal_mode = wal;
   pragma synchronous = normal;
-  create table if not exists entries (key blob primary key, value blob not null) without rowid`;
+  begin immediate;
+  create table if not exists entries (key blob primary key, value blob not null) without rowid;
+  commit`;
 
 const checkpointKey = Buffer.from("!checkpoint");
 /** Sorts after every byte that a UTF-8 text can have. */
@@ -56,8 +70,7 @@ class SqliteStore implements Store {
   constructor(file: string, remove: () => void) {
     this.file = file;
     this.remove = remove;
-    // Another worker may hold the file for the moment of a write.
-    this.database = new DatabaseSync(file, { timeout: 5_000 });
+    this.database = new DatabaseSync(file, { timeout: busyMs });
     try {
       this.database.exec(table);
       this.select = this.database.prepare("select value from entries where key = ?");
@@ -158,7 +171,7 @@ class SqliteStore implements Store {
     if (!isDamage(error)) return unusable(this.file, error);
     this.database.close();
     this.remove();
-    const what = `The local store ${this.file} was damaged and is deleted: ${messageOf(error)}`;
+    const what = `The local store ${nameOf(this.file)} was damaged and is deleted: ${messageOf(error)}`;
     return new WriterLostError("indefinite", what, { cause: error });
   }
 }
@@ -216,8 +229,12 @@ function resultOf(error: unknown): number | null {
   return typeof errcode === "number" ? errcode & 0xff : null;
 }
 
+function nameOf(file: string): string {
+  return file === temporary ? "(a temporary file)" : file;
+}
+
 function unusable(file: string, error: unknown): Error {
   if (error instanceof WriterLostError) return error;
-  const what = `The local store ${file} cannot be used: ${messageOf(error)}. Check the disk and its rights`;
+  const what = `The local store ${nameOf(file)} cannot be used: ${messageOf(error)}. Check the disk and its rights`;
   return new TransientError(what, { cause: error });
 }

@@ -1,7 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { dirname, join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { TransientError, WriterLostError } from "../errors.ts";
 import { MemoryStoreFiles } from "../testing/memory-store.ts";
 import { sqliteStores } from "./sqlite-store.ts";
@@ -184,4 +187,89 @@ test("a folder that cannot be written is something that time may cure", async ()
   const path = join(folder, "file-in-the-way");
   writeFileSync(path, "");
   await expect(sqliteStores(path)("x/0")).rejects.toBeInstanceOf(TransientError);
+});
+
+describe("where another process stands still in the middle of a write", () => {
+  /** Long enough for a busy machine, and far from what a session or a health check bears. */
+  const briefMs = 1_000;
+  let open: OpenStore;
+  let file: string;
+  let store: Store;
+  let stopped: DatabaseSync;
+  beforeEach(async () => {
+    const path = join(folder, `stopped-${opened++}`);
+    open = sqliteStores(path);
+    file = join(path, "x", "0", "store.db");
+    store = await open("x/0");
+    store.replace(null, bytes("theirs"), new Map([["sa", bytes("x")]]));
+    stopped = new DatabaseSync(file);
+    stopped.exec("begin immediate");
+  });
+  afterEach(async () => {
+    if (stopped.isOpen) stopped.close();
+    await store.close();
+  });
+
+  test("a store is opened at once, and is an empty one of its own", async () => {
+    const startedAt = performance.now();
+    const own = await open("x/0");
+    expect([own.checkpoint(), own.get("sa")]).toEqual([null, null]);
+    expect(own.empty(null, bytes("1"))).toBe(true);
+    expect(own.replace(bytes("1"), bytes("mine"), new Map([["sa", bytes("y")]]))).toBe(true);
+    expect(performance.now() - startedAt).toBeLessThan(briefMs);
+    const another = await open("x/0");
+    expect(another.checkpoint()).toBeNull();
+    expect([String(own.checkpoint()), String(own.get("sa"))]).toEqual(["mine", "y"]);
+    await own.close();
+    await another.close();
+  });
+
+  test("the next one to open has the file again, once that process goes on or is no more", async () => {
+    const own = await open("x/0");
+    own.replace(null, bytes("mine"), new Map());
+    await own.close();
+    stopped.close();
+    const again = await open("x/0");
+    expect([String(again.checkpoint()), String(again.get("sa"))]).toEqual(["theirs", "x"]);
+    expect(readdirSync(dirname(file)).filter((name) => !name.startsWith("store.db"))).toEqual([]);
+    await again.close();
+  });
+
+  test("who was at work in the file is soon told to try again", () => {
+    const startedAt = performance.now();
+    expect(() => store.replace(bytes("theirs"), bytes("2"), new Map())).toThrow(TransientError);
+    expect(performance.now() - startedAt).toBeLessThan(briefMs);
+  });
+});
+
+test("who comes to write while another does waits for it", async () => {
+  const path = join(folder, "both-write");
+  const store = await sqliteStores(path)("x/0");
+  store.replace(null, bytes("1"), new Map());
+  const other = new Worker(
+    `const { DatabaseSync } = require("node:sqlite");
+     const { parentPort, workerData } = require("node:worker_threads");
+     const database = new DatabaseSync(workerData);
+     parentPort.on("message", () => {
+       database.exec("begin immediate");
+       parentPort.postMessage("writing");
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+       database.exec("commit");
+     });`,
+    { eval: true, workerData: join(path, "x", "0", "store.db") },
+  );
+  const writeMeanwhile = async () => {
+    other.postMessage("write");
+    await once(other, "message");
+    try {
+      return store.replace(bytes("1"), bytes("1"), new Map());
+    } catch {
+      return false; // A busy machine: the other one has not been let go on.
+    }
+  };
+  let written = false;
+  for (let i = 0; i < 30 && !written; i++) written = await writeMeanwhile();
+  expect(written).toBe(true);
+  await other.terminate();
+  await store.close();
 });

@@ -272,16 +272,27 @@ interface SocketOptions {
 }
 
 function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
+  /** Whether whoever waits for the connection has heard of it. */
+  let told = false;
+  const onReady = () => {
+    told = true;
+    onConnect();
+  };
   const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onConnect)
-    : connectTcp({ host, port }, onConnect);
+    ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onReady)
+    : connectTcp({ host, port }, onReady);
   socket.setKeepAlive(true, 60_000);
   socket.setNoDelay(true);
-  // Whoever waits for an answer is told by this event alone, which a socket that was cut does not have.
+  socket.once("error", () => {
+    told = true;
+  });
+  // Whoever waits for an answer is told by these events alone, which a socket that was cut does not have.
   socket.once("close", () => {
     // kafkajs disconnects the same dead socket again and again, and Node would wait each time for it to connect.
     socket.unref = () => socket;
-    if (!socket.readableEnded) socket.emit("end");
+    // At an "end" kafkajs ends its timeout for the connection too, and tells nobody who waits for that.
+    if (!told) socket.emit("error", new Error("The connection was cut before it stood"));
+    else if (!socket.readableEnded) socket.emit("end");
   });
   return socket;
 }
