@@ -11,12 +11,23 @@ import { until } from "../../test/until.ts";
 import { systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { TransientError, WriterLostError } from "../errors.ts";
+import { partitionOf } from "../message.ts";
 import { MemoryLog } from "../testing/memory-log.ts";
 import { MemoryStoreFiles } from "../testing/memory-store.ts";
 import type { Network } from "../testing/network.ts";
 import type { AggregateTopics } from "../topic.ts";
 import type { Outgoing } from "./command-record.ts";
-import { type Answered, Conversation, type ConversationOptions } from "./conversation.ts";
+import {
+  type Answered,
+  Conversation,
+  type ConversationOptions,
+  type Ticket,
+} from "./conversation.ts";
+
+const atOnce = {
+  transactions: { markerMs: () => 0, transactionTimeoutMs: 60_000 },
+  groups: { sessionTimeoutMs: 60_000, heartbeatMs: 3_000 },
+};
 
 let log: MemoryLog;
 let topics: AggregateTopics;
@@ -27,7 +38,9 @@ let answers: Answered<Outgoing>[];
 let troubles: string[];
 
 beforeEach(async () => {
-  log = new MemoryLog();
+  log = new MemoryLog({
+    cluster: { ...atOnce, brokerOf: (name) => (name.endsWith("/0") ? 0 : 1) },
+  });
   topics = bankTopics("test", 2);
   await createTopics(log, topics);
   codec = await bankCodec(topics, systemClock);
@@ -85,6 +98,14 @@ function losingAnswers(times: number): Network {
       throw new WriterLostError("indefinite", "the answer was lost");
     }
     return answer;
+  };
+}
+
+/** The partitions have a broker each; that of partition 0 does this with a send of commands before it takes it. */
+function withBroker(does: () => Promise<void>): Network {
+  return async (call, handle) => {
+    if (call.api === "Produce" && call.by === null && call.broker === 0) await does();
+    return handle();
   };
 }
 
@@ -183,6 +204,114 @@ describe("a conversation", () => {
     conversation.send(opening("a"));
     await conversation.settled();
     expect(told()).toEqual([["open-a", "accepted", false]]);
+  });
+
+  describe("while one partition cannot be written to", () => {
+    let does: "takes" | "refuses" | "hangs";
+    let refusal: Promise<undefined>;
+    /** Sends to partition 0. */
+    let asked: number;
+    let conversation: Conversation<Outgoing>;
+    /** Accounts of partition 0, which is away, and of partition 1. */
+    const [away, here] = [0, 1].map((partition) =>
+      Array.from({ length: 100 }, (_, i) => `a-${i}`).filter(
+        (id) => partitionOf(id, 2) === partition,
+      ),
+    ) as [string[], string[]];
+    const commandsOf = (partition: number) =>
+      log.committed({ topic: topics.commands.name, partition }).map(({ key }) => String(key));
+
+    beforeEach(async () => {
+      [does, asked, refusal] = ["refuses", 0, Promise.resolve(undefined)];
+      startBank();
+      const network = withBroker(async () => {
+        asked += 1;
+        if (does === "takes") return;
+        await (does === "hangs" ? new Promise(() => undefined) : refusal);
+        throw new TransientError("partition 0 has no leader");
+      });
+      conversation = await converse({ log: log.via(network) });
+    });
+
+    test("goes on with the others, and hears their answers", async () => {
+      const [a, b] = here as [string, string];
+      conversation.send(opening(away[0] as string));
+      conversation.send(opening(a));
+      await until("the answer beside it", () => answers.length === 1, { everyMs: 1 });
+      await until("a second trouble", () => troubles.length > 1, { everyMs: 1 });
+      conversation.send(deposit("behind it", away[0] as string));
+      conversation.send(opening(b));
+      await until("the answer after it", () => answers.length === 2, { everyMs: 1 });
+      // Once more by itself, since nobody knew; after that it is not sent along with what cannot be written.
+      expect(commandsOf(1)).toEqual([a, a, b]);
+      expect(commandsOf(0)).toEqual([]);
+      does = "takes";
+      await conversation.settled();
+      expect(answers.map(({ outgoing }) => outgoing.commandId)).toEqual([
+        `open-${a}`,
+        `open-${b}`,
+        `open-${away[0]}`,
+        "behind it",
+      ]);
+    });
+
+    test("does not wait for the one whose broker says nothing", async () => {
+      does = "hangs";
+      const [a, b] = here as [string, string];
+      conversation.send(opening(away[0] as string));
+      conversation.send(opening(a));
+      await until("the answer beside it", () => answers.length === 1, { everyMs: 1 });
+      conversation.send(deposit("behind it", away[0] as string));
+      conversation.send(opening(b));
+      await until("the answer after it", () => answers.length === 2, { everyMs: 1 });
+      expect(commandsOf(1)).toEqual([a, a, b]);
+    });
+
+    test("shares its requests with the others again once it could be", async () => {
+      conversation.send(opening(away[0] as string));
+      await until("a trouble", () => troubles.length > 0, { everyMs: 1 });
+      does = "takes";
+      await conversation.settled();
+      does = "refuses";
+      const [a] = here as [string];
+      conversation.send(opening(away[1] as string));
+      conversation.send(opening(a));
+      await until("the answer beside it", () => answers.length === 2, { everyMs: 1 });
+      expect(commandsOf(1)).toEqual([a, a]); // It failed with the other, and went by itself.
+    });
+
+    test("keeps the order of its commands, those that came meanwhile behind the ones that failed", async () => {
+      const ids = away.slice(0, 10);
+      for (let i = 0; i < ids.length; i += 2) {
+        const [before, refused] = [asked, Promise.withResolvers<undefined>()];
+        refusal = refused.promise;
+        conversation.send(opening(ids[i] as string));
+        await until("a send", () => asked > before, { everyMs: 1 });
+        conversation.send(opening(ids[i + 1] as string));
+        refused.resolve(undefined);
+      }
+      does = "takes";
+      await conversation.settled();
+      expect(commandsOf(0)).toEqual(ids);
+    });
+
+    test("sends nothing again that nobody waits for", async () => {
+      const refused = Promise.withResolvers<undefined>();
+      refusal = refused.promise;
+      const tickets = away.slice(0, 3).map((id) => conversation.send(opening(id)));
+      const [first, second] = tickets as [Ticket<Outgoing>, Ticket<Outgoing>];
+      await until("a send", () => asked > 0, { everyMs: 1 });
+      const late = conversation.send(opening(away[3] as string));
+      expect(conversation.forget(first)).toBe("unknown");
+      expect(conversation.forget(second)).toBe("unknown");
+      expect(conversation.forget(late)).toBe("unsent");
+      expect(conversation.unanswered).toBe(1);
+      does = "takes";
+      refused.resolve(undefined);
+      await conversation.settled();
+      expect(commandsOf(0)).toEqual([away[2]]);
+      expect(told()).toEqual([[`open-${away[2]}`, "accepted", false]]);
+    });
   });
 
   test("gives up after a silence, and says how many stayed unanswered", async () => {

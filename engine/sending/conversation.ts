@@ -4,7 +4,7 @@ import { type Clock, isAborted, systemClock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import { messageOf, TransientError, WriterLostError } from "../errors.ts";
 import type { Reply } from "../generated.ts";
-import type { Log, OutRecord, Producer, Receipt } from "../log.ts";
+import type { Log, OutRecord, Producer, Receipt, TopicPartition } from "../log.ts";
 import type { AggregateTopics } from "../topic.ts";
 import { openReplyLanes, type ReplyLane } from "./reply-lane.ts";
 
@@ -40,10 +40,35 @@ const maxInFlight = 4_000;
 const maxInFlightBytes = 16 * 1024 * 1024;
 const watchMs = 100;
 
+/**
+ * A send for several partitions that takes longer is broken off, and each of them goes on by itself: one
+ * without a leader, or with too few replicas, would hold up the others for as long as a producer tries.
+ */
+const togetherWithinMs = 2_000;
+
+/** Commands in order, and the producer that they are sent by. */
+interface Line<T> {
+  /** `null` for the line that partitions share. */
+  readonly lane: Lane<T> | null;
+  producer: Producer | null;
+  queue: InFlight<T>[];
+  pumping: boolean;
+}
+
+/** One partition of commands. */
+interface Lane<T> {
+  /** `null` where replies are ignored. */
+  readonly replies: ReplyLane<InFlight<T>> | null;
+  /** While it is sent to by itself; else it shares a line with the others, and their requests. */
+  own: Line<T> | null;
+}
+
 interface InFlight<T> {
   readonly outgoing: T;
+  readonly lane: Lane<T>;
   readonly bytes: number;
   sentAt: number;
+  /** `sending` until the broker has acknowledged it, through every attempt. */
   state: "queued" | "sending" | "acknowledged" | "over";
   /** Where it is in the log, once that is known. */
   offset: bigint | null;
@@ -52,22 +77,27 @@ interface InFlight<T> {
 /** A command that was given to a conversation, for `forget`. */
 export type Ticket<T> = InFlight<T>;
 
+function newLine<T>(lane: Lane<T> | null): Line<T> {
+  return { lane, producer: null, queue: [], pumping: false };
+}
+
 /**
  * A conversation over the commands and replies of aggregates. Replies are matched by partition and command
  * offset, never by id alone: another sender may use the same ids.
  *
- * After an indefinite error the producer is thrown away and the same commands are sent again by another one,
- * in the same order (law P1): the command processor answers what it had already with the same answer.
+ * After an indefinite error the producer is thrown away and the same commands, without those that were forgotten,
+ * are sent again, in the same order (law P1): the command processor answers what it had already with the same
+ * answer. They are sent by a producer for each partition, until that partition is well: so none waits for another.
  */
 export class Conversation<T extends { readonly record: OutRecord }> {
   private readonly options: ConversationOptions<T>;
   private readonly clock: Clock;
-  private readonly lanes: ReadonlyMap<string, ReplyLane<InFlight<T>>>;
+  /** By topic and partition. */
+  private readonly lanes = new Map<string, Lane<T>>();
+  /** Of all partitions that are well: few requests for many commands. */
+  private readonly shared: Line<T> = newLine<T>(null);
   private readonly ending = new AbortController();
   private readonly watch: NodeJS.Timeout;
-  private producer: Producer | null = null;
-  private queue: InFlight<T>[] = [];
-  private pumping = false;
   private waiters: (() => void)[] = [];
   private failure: Error | null = null;
   private lastHeardAt: number;
@@ -79,16 +109,18 @@ export class Conversation<T extends { readonly record: OutRecord }> {
 
   private constructor(
     options: ConversationOptions<T>,
-    lanes: ReadonlyMap<string, ReplyLane<InFlight<T>>>,
+    replies: ReadonlyMap<string, ReplyLane<InFlight<T>>>,
   ) {
     this.options = options;
     this.clock = options.clock ?? systemClock;
-    this.lanes = lanes;
     this.lastHeardAt = this.clock.now();
     this.watch = setInterval(() => {
       this.giveUpAfterSilence();
     }, watchMs);
-    for (const lane of lanes.values()) void this.listen(lane);
+    for (const [name, lane] of replies) {
+      this.lanes.set(name, { replies: lane, own: null });
+      void this.listen(lane);
+    }
   }
 
   /** Positioned at the end of every replies partition before anything can be sent. */
@@ -97,10 +129,10 @@ export class Conversation<T extends { readonly record: OutRecord }> {
   ): Promise<Conversation<T>> {
     const { log, codec, aggregates } = options;
     const isAwaited = options.replies === "awaited";
-    const lanes = isAwaited
+    const replies = isAwaited
       ? await openReplyLanes<InFlight<T>>({ log, codec, aggregates })
       : new Map<string, ReplyLane<InFlight<T>>>();
-    return new Conversation(options, lanes);
+    return new Conversation(options, replies);
   }
 
   /** Not answered yet, or, where replies are ignored, not acknowledged. */
@@ -135,9 +167,9 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     if (this.inFlight === 0) this.lastHeardAt = this.clock.now();
     this.inFlight += 1;
     this.inFlightBytes += bytes;
-    const ticket: Ticket<T> = { outgoing, bytes, sentAt: 0, state: "queued", offset: null };
-    this.queue.push(ticket);
-    if (!this.pumping) void this.pump();
+    const lane = this.laneOf(outgoing.record);
+    const ticket: Ticket<T> = { outgoing, lane, bytes, sentAt: 0, state: "queued", offset: null };
+    this.enqueue([ticket]);
     return ticket;
   }
 
@@ -146,13 +178,12 @@ export class Conversation<T extends { readonly record: OutRecord }> {
    * not be; it may or may not be in the log; or it is there, and will be handled.
    */
   forget(ticket: Ticket<T>): "unsent" | "unknown" | "sent" | "answered" {
-    const { state } = ticket;
+    const { state, lane } = ticket;
     if (state === "over") return "answered";
     this.done(ticket);
-    if (state === "queued") this.queue = this.queue.filter((it) => it !== ticket);
-    if (state === "acknowledged" && ticket.offset !== null) {
-      this.laneOf(ticket)?.forget(ticket.offset);
-    }
+    const line = this.lineOf(lane);
+    if (ticket.offset === null) line.queue = line.queue.filter((it) => it !== ticket);
+    else lane.replies?.forget(ticket.offset);
     this.wake();
     if (state === "acknowledged") return "sent";
     return state === "queued" ? "unsent" : "unknown";
@@ -172,70 +203,129 @@ export class Conversation<T extends { readonly record: OutRecord }> {
   async close(): Promise<void> {
     clearInterval(this.watch);
     this.ending.abort();
-    await this.producer?.close();
-    await Promise.all([...this.lanes.values()].map((lane) => lane.close()));
+    await this.shared.producer?.close();
+    for (const { own, replies } of this.lanes.values()) {
+      await own?.producer?.close();
+      await replies?.close();
+    }
+  }
+
+  private enqueue(tickets: readonly InFlight<T>[]): void {
+    for (const it of tickets) {
+      const line = this.lineOf(it.lane);
+      line.queue.push(it);
+      if (!line.pumping) void this.pump(line);
+    }
   }
 
   /** Sends what is queued, one send after the other, so that each partition keeps its order. */
-  private async pump(): Promise<void> {
-    this.pumping = true;
+  private async pump(line: Line<T>): Promise<void> {
+    const { signal } = this.ending;
+    line.pumping = true;
     try {
-      while (this.queue.length > 0 && !this.isOver) {
+      for (let failures = 0; !isAborted(signal);) {
         await setImmediate(); // What this turn of the loop still brings goes along.
-        const batch = this.queue;
-        this.queue = [];
-        await this.sendBatch(batch);
+        const batch = line.queue;
+        if (batch.length === 0) break;
+        line.queue = [];
+        const sentAt = this.clock.now();
+        if (await this.sendBatch(line, batch)) {
+          failures = 0;
+          if (this.clock.now() - sentAt < togetherWithinMs) await this.join(line);
+        } else {
+          // Before what was submitted meanwhile; and nobody waits for what is over.
+          line.queue = [...batch.filter(({ state }) => state !== "over"), ...line.queue];
+          if (line.lane === null) this.part(batch);
+          else await backOff(brokerBackoff, failures++, this.clock, signal);
+        }
       }
     } catch (error) {
       this.fail(error);
     }
-    this.pumping = false;
+    line.pumping = false;
+    if (isAborted(signal)) await line.producer?.close();
   }
 
-  private async sendBatch(batch: readonly InFlight<T>[]): Promise<void> {
+  /** Nobody can tell which partition a send has failed for: each that it was for has its own line now. */
+  private part(batch: readonly InFlight<T>[]): void {
+    for (const { lane } of batch) lane.own ??= newLine(lane);
+    const { queue } = this.shared;
+    this.shared.queue = [];
+    this.enqueue(queue);
+  }
+
+  /** A partition that is well again shares the line with the others. */
+  private async join({ lane, queue, producer }: Line<T>): Promise<void> {
+    if (lane === null) return;
+    lane.own = null;
+    this.enqueue(queue.splice(0));
+    await producer?.close();
+  }
+
+  /** Resolves to whether they are in the log; where nobody knows, they are to be sent again. */
+  private async sendBatch(line: Line<T>, batch: readonly InFlight<T>[]): Promise<boolean> {
     const now = performance.now();
     for (const it of batch) {
-      it.sentAt = now;
+      if (it.state === "queued") it.sentAt = now;
       it.state = "sending";
-      this.laneOf(it)?.expectReceipt();
     }
-    const receipt = await this.untilAcknowledged(batch.map(({ outgoing }) => outgoing.record));
-    if (receipt === null) return;
-    this.heard();
-    this.sent += batch.length;
-    batch.forEach((it, i) => {
-      const lane = this.laneOf(it);
-      const isForgotten = it.state === "over";
-      const offset = receipt[i] as bigint;
-      it.offset = offset;
-      if (!isForgotten) {
-        it.state = "acknowledged";
-        this.options.onAcknowledged?.(it.outgoing, offset);
-      }
-      lane?.expectReply(offset, isForgotten ? null : it);
-      if (!lane && !isForgotten) this.done(it);
-    });
-    for (const lane of new Set(batch.map((it) => this.laneOf(it)))) lane?.forgetForeign();
+    const lanes = new Set(batch.map(({ lane }) => lane));
+    for (const { replies } of lanes) replies?.expectReceipt();
+    const records = batch.map(({ outgoing }) => outgoing.record);
+    const receipt = await this.receiptFor(line, records);
+    if (receipt !== null) {
+      this.heard();
+      this.sent += batch.length;
+      batch.forEach((it, i) => {
+        this.acknowledged(it, receipt[i] as bigint);
+      });
+    }
+    for (const { replies } of lanes) replies?.forgetForeign();
     this.wake();
+    return receipt !== null;
   }
 
-  /** `null` once this has given up. */
-  private async untilAcknowledged(records: readonly OutRecord[]): Promise<Receipt | null> {
-    const { log, onTrouble } = this.options;
-    for (let attempt = 0; !this.isOver && !isAborted(this.ending.signal); attempt++) {
-      try {
-        this.producer ??= await log.openProducer();
-        return await this.producer.send(records);
-      } catch (error) {
-        await this.producer?.close();
-        this.producer = null;
-        const mayPass = error instanceof WriterLostError || error instanceof TransientError;
-        if (!mayPass) throw error;
-        if (!isAborted(this.ending.signal)) onTrouble(messageOf(error));
-        await backOff(brokerBackoff, attempt, this.clock, this.ending.signal);
-      }
+  private acknowledged(it: InFlight<T>, offset: bigint): void {
+    const { replies } = it.lane;
+    const isForgotten = it.state === "over";
+    it.offset = offset;
+    if (!isForgotten) {
+      it.state = "acknowledged";
+      this.options.onAcknowledged?.(it.outgoing, offset);
     }
-    return null;
+    replies?.expectReply(offset, isForgotten ? null : it);
+    if (replies === null && !isForgotten) this.done(it);
+  }
+
+  /** `null` where they may or may not be in the log; then the line's producer is thrown away. */
+  private async receiptFor(line: Line<T>, records: readonly OutRecord[]): Promise<Receipt | null> {
+    const { log, onTrouble } = this.options;
+    try {
+      line.producer ??= await log.openProducer();
+      if (isAborted(this.ending.signal)) return null;
+      const sent = line.producer.send(records);
+      return await (line.lane === null ? this.inTime(sent) : sent);
+    } catch (error) {
+      await line.producer?.close();
+      line.producer = null;
+      const mayPass = error instanceof WriterLostError || error instanceof TransientError;
+      if (!mayPass) throw error;
+      if (!isAborted(this.ending.signal)) onTrouble(messageOf(error));
+      return null;
+    }
+  }
+
+  private async inTime(sent: Promise<Receipt>): Promise<Receipt> {
+    const done = new AbortController();
+    const { signal } = this.ending;
+    const tooLong = this.clock.sleep(togetherWithinMs, done.signal, signal).then(() => null);
+    try {
+      const receipt = await Promise.race([sent, tooLong]);
+      if (receipt !== null) return receipt;
+      throw new TransientError(`Nothing was acknowledged within ${togetherWithinMs} ms`);
+    } finally {
+      done.abort();
+    }
   }
 
   private async listen(lane: ReplyLane<InFlight<T>>): Promise<void> {
@@ -252,8 +342,15 @@ export class Conversation<T extends { readonly record: OutRecord }> {
     }
   }
 
-  private laneOf({ outgoing: { record } }: InFlight<T>): ReplyLane<InFlight<T>> | undefined {
-    return this.lanes.get(`${record.topic}/${record.partition}`);
+  private laneOf({ topic, partition }: TopicPartition): Lane<T> {
+    const name = `${topic}/${partition}`;
+    const lane = this.lanes.get(name) ?? { replies: null, own: null };
+    this.lanes.set(name, lane);
+    return lane;
+  }
+
+  private lineOf(lane: Lane<T>): Line<T> {
+    return lane.own ?? this.shared;
   }
 
   private done(it: InFlight<T>): void {

@@ -46,7 +46,7 @@ export class ReplyLane<W> {
   private readonly waiting = new Map<number, W>();
   /** Replies that were here before the broker had told the offset of the command that they answer. */
   private readonly early = new Map<number, Reply>();
-  private unacknowledged = 0;
+  private isSending = false;
   private lastSent = -1;
   private answered: ((waiting: W, reply: Reply) => void) | null = null;
 
@@ -79,15 +79,14 @@ export class ReplyLane<W> {
     }
   }
 
-  /** A command is about to be sent here: until its offset is known, replies to unknown offsets are kept. */
+  /** Commands are about to be sent here: until `forgetForeign`, replies to unknown offsets are kept. */
   expectReceipt(): void {
-    this.unacknowledged += 1;
+    this.isSending = true;
   }
 
   /** The command is in the log at `offset`. With `null` nobody waits for its reply any more. */
   expectReply(offset: bigint, waiting: W | null): void {
     const at = Number(offset);
-    this.unacknowledged -= 1;
     this.lastSent = Math.max(this.lastSent, at);
     const reply = this.early.get(at);
     if (reply === undefined) {
@@ -103,11 +102,13 @@ export class ReplyLane<W> {
     this.waiting.delete(Number(offset));
   }
 
-  /** What is kept and is for no command of ours: our offsets only grow. */
+  /**
+   * The send is over, and what is kept is for no command of ours. That is so where it has failed, too: what is
+   * sent again is appended anew, behind every command that was answered before.
+   */
   forgetForeign(): void {
-    for (const at of this.early.keys()) {
-      if (at <= this.lastSent || this.unacknowledged === 0) this.early.delete(at);
-    }
+    this.isSending = false;
+    this.early.clear();
   }
 
   /** Reads until `signal` aborts. Says of each reply that somebody waits for that it is there. */
@@ -133,7 +134,7 @@ export class ReplyLane<W> {
     if (waiting !== undefined) {
       this.waiting.delete(at);
       this.answered?.(waiting, reply);
-    } else if (this.unacknowledged > 0) this.early.set(at, reply);
+    } else if (this.isSending && at > this.lastSent) this.early.set(at, reply);
   }
 
   private decoded({ value, offset }: LogRecord): Reply {

@@ -104,6 +104,8 @@ class LoadLoop {
   private readonly options: LoadOptions;
   private readonly draws: Generator<Draw, never>;
   private readonly http: HttpClients | null;
+  /** Ids of commands that were sent more than once. */
+  private readonly again = new Set<string>();
   private readonly versions = new Map<string, number>();
   private conversation: Conversation<Sending> | null = null;
   /** In the order in which they were sent, so in the order in which their time is over. */
@@ -182,6 +184,7 @@ class LoadLoop {
   private send(draw: Draw): void {
     const { history, topics, codec, load, seed, run } = this.options;
     this.counts.sent += 1;
+    if (draw.kind === "again") this.again.add(draw.command.commandId);
     if (draw.kind === "poison") {
       const id = `${run}-poison-${this.counts.poison++}`;
       const { record, code } = poisonOf({ topics, codec }, { which: draw.which, id });
@@ -260,6 +263,8 @@ class LoadLoop {
       counts.longestSilenceMs = Math.max(counts.longestSilenceMs, now - counts.acceptedAt);
       counts.acceptedAt = now;
     }
+    // What is sent again after its answer was forgotten, over a week for example, must not run again.
+    if (outcome === "failed" && reason === "EXPIRED" && this.again.has(commandId)) return;
     const wanted = { sound: [], "wrong partition": ["WRONG_PARTITION"], fits: ["TOO_LARGE"] };
     const failures: readonly string[] = how === "too large" ? [] : wanted[how];
     if (outcome === "failed" && !failures.includes(reason ?? "")) {

@@ -171,7 +171,7 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     name: "sender-keeps-producer",
     breaks: "G1: a sender goes on with a producer that has lost an answer.",
     file: "engine/sending/conversation.ts",
-    find: "await this.producer?.close();\n        this.producer = null;",
+    find: "await line.producer?.close();\n      line.producer = null;",
     replace: "",
     killedBy: conversation,
   },
@@ -181,8 +181,8 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     file: "engine/sending/conversation.ts",
     find: "const mayPass = error instanceof WriterLostError || error instanceof TransientError;",
     replace: `
-        if (error instanceof WriterLostError) return records.map(() => 0n);
-        const mayPass = error instanceof TransientError;`,
+      if (error instanceof WriterLostError) return records.map(() => 0n);
+      const mayPass = error instanceof TransientError;`,
     killedBy: conversation,
   },
   {
