@@ -1,11 +1,13 @@
 import type { TopicPartition } from "../../../engine/log.ts";
 import { type Api, Connection } from "../../../ops/audit/connection.ts";
-import { array, int32, int8, string, struct } from "../../../ops/audit/wire.ts";
+import { array, int16, int32, int8, string, struct } from "../../../ops/audit/wire.ts";
 
 /** Who does what in a cluster now, asked of whichever broker answers. */
 
 const metadata: Api = { key: 3, version: 4 };
 const describeQuorum: Api = { key: 55, version: 0 };
+/** Version 2 says all of its errors at the top. */
+const updateFeatures: Api = { key: 57, version: 2 };
 
 /** The number of the broker that leads this partition; `null` where none does, or none answers. */
 export async function leaderOf(bootstrap: string, of: TopicPartition): Promise<number | null> {
@@ -62,6 +64,25 @@ export function activeController(bootstrap: string): Promise<number | null> {
       return leader < 0 ? null : leader;
     }),
   );
+}
+
+/** Sets the level of transactions (KIP-890), for the whole cluster. @throws Error with what the controller says */
+export async function setTransactionVersion(bootstrap: string, level: number): Promise<void> {
+  const name = Buffer.from("transaction.version");
+  const tags = int8(0);
+  const safeDowngrade = 2;
+  const upgradeType = int8(level === 0 ? safeDowngrade : 1);
+  const update = struct(int8(name.length + 1), name, int16(level), upgradeType, tags);
+  const isForReal = int8(0);
+  const body = struct(tags, int32(10_000), int8(2), update, isForReal, tags);
+  const code = await askAny(bootstrap, (connection) =>
+    connection.ask(updateFeatures, body, (answer) => {
+      answer.int8(); // Tagged fields of the header.
+      answer.int32(); // Throttled for so long.
+      return answer.int16();
+    }),
+  );
+  if (code !== 0) throw new Error(`transaction.version cannot be set to ${level}: code ${code}`);
 }
 
 async function askAny<T>(

@@ -1,9 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../../engine/clock.ts";
-import { plainEnvironment, runToEnd } from "../../../ops/stack/child.ts";
 import type { Folder } from "../../../ops/stack/folder.ts";
-import { quickJava } from "../../../ops/stack/java.ts";
 import type { Parts } from "../../../ops/stack/parts.ts";
 import { passwordOf, type Passwords, passwordsFor } from "../../../ops/stack/passwords.ts";
 import { baseRoles, startPostgres } from "../../../ops/stack/postgres.ts";
@@ -12,6 +10,7 @@ import { freePorts } from "../../../ops/stack/ports.ts";
 import type { Plan } from "../plan.ts";
 import type { Ending } from "../system.ts";
 import { type Cluster, prepareCluster } from "./cluster.ts";
+import { setTransactionVersion } from "./cluster-roles.ts";
 import { type Disk, openDisk } from "./disk.ts";
 import type { Hosts } from "./hosts.ts";
 import { roleOf, workerNames } from "./system-bank.ts";
@@ -121,7 +120,7 @@ export async function startServices(
     brokerAnswers: async (it) => {
       while (!it.isUp) await options.clock.sleep(50);
     },
-    setTransactionVersion: (level) => setFeature(options, cluster.bootstrap, level),
+    setTransactionVersion: (level) => setTransactionVersion(cluster.bootstrap, level),
     async copyDatabase() {
       await stopPostgres();
       rmSync(copy, { recursive: true, force: true });
@@ -162,27 +161,3 @@ async function openDisks({ folder, plan }: ServiceOptions) {
 }
 
 type KeptStart = ConstructorParameters<typeof KeptProcess>[0]["start"];
-
-/** By Kafka's own tool, as an operator does it. */
-async function setFeature(
-  { folder, parts: { java, kafka } }: ServiceOptions,
-  bootstrap: string,
-  level: number,
-): Promise<void> {
-  const verb = level === 0 ? "downgrade" : "upgrade";
-  const asked = ["--bootstrap-server", bootstrap, verb];
-  await runToEnd(
-    folder,
-    {
-      ...({ name: "kafka-features", stage: "worker", cwd: kafka.jars } as const),
-      command: join(java.home, "bin", "java"),
-      args: [
-        ...["-Xmx128m", ...quickJava, "-cp", "*", "org.apache.kafka.tools.FeatureCommand"],
-        ...[...asked, "--feature", `transaction.version=${level}`],
-      ],
-      env: plainEnvironment(process.env),
-    },
-    { message: `transaction.version cannot be set to ${level}` },
-    new AbortController().signal,
-  );
-}
