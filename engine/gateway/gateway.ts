@@ -1,3 +1,4 @@
+import type { FastifyInstance } from "fastify";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import { backOff, dependencyBackoff } from "../backoff.ts";
@@ -100,10 +101,27 @@ export async function runGateway(run: GatewayRun, signal: AbortSignal): Promise<
       probe("the registry, so new schemas cannot be looked up", run.probeRegistry, run, signal),
     ]);
   } finally {
-    await app.close();
+    await closed(app);
     await submitter?.close();
     await aggregates.close();
     await database.close();
+  }
+}
+
+const sweepMs = 50;
+
+/**
+ * Closes once every request is answered. A connection whose answer was on its way when the closing began would be kept
+ * alive, and hold it up, for as long as its client likes.
+ */
+async function closed(app: FastifyInstance): Promise<void> {
+  const sweep = setInterval(() => {
+    app.server.closeIdleConnections();
+  }, sweepMs);
+  try {
+    await app.close();
+  } finally {
+    clearInterval(sweep);
   }
 }
 

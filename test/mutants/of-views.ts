@@ -230,17 +230,17 @@ export const mutantsOfViews: readonly Mutant[] = [
     name: "wait-not-honoured",
     breaks: "G9: a reader that would wait for its token is refused at once.",
     file: freshness,
-    find: "if (leftMs <= 0 || isAborted(of.signal)) throw behind(of, found.commandOffset);",
-    replace: "if (leftMs <= 1e9 || isAborted(of.signal)) throw behind(of, found.commandOffset);",
+    find: "if (leftMs <= 0 || isOver) throw behind(of, found.commandOffset);",
+    replace: "if (leftMs <= 1e9 || isOver) throw behind(of, found.commandOffset);",
     killedBy: tokens,
   },
   {
     name: "stale-read-after-wait",
     breaks: "G9: a reader whose time is up is shown the view as it is.",
     file: freshness,
-    find: "if (leftMs <= 0 || isAborted(of.signal)) throw behind(of, found.commandOffset);",
+    find: "if (leftMs <= 0 || isOver) throw behind(of, found.commandOffset);",
     replace: `
-      if (leftMs <= 0 || isAborted(of.signal)) {
+      if (leftMs <= 0 || isOver) {
         found = await readIfFresh(database, { ...of, token: null });
         continue;
       }`,
