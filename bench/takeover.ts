@@ -2,13 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openCodec } from "../engine/avro/avro-codec.ts";
-import { openRegistry } from "../engine/avro/registry.ts";
-import { systemClock } from "../engine/clock.ts";
-import { kafkaLog } from "../engine/kafka/kafka-log.ts";
+import { bankOnLog } from "../test/bank-on-log.ts";
 import { type Fault, parsePlan } from "../test/chaos/plan.ts";
 import { type ProcessSystem, startProcesses } from "../test/chaos/processes/system.ts";
-import { type BankOnLog, consumed, fill, firstAnswers } from "../test/first-answers.ts";
+import { consumed, fill, firstAnswers } from "../test/first-answers.ts";
 
 /**
  * How long a partition is without a worker, by the length of the log: of two workers one is killed with SIGKILL, and
@@ -27,12 +24,14 @@ const { values } = parseArgs({
     help: { type: "boolean", default: false },
   },
 });
+
 async function run(events: number): Promise<void> {
   const { signal } = new AbortController();
   const folder = mkdtempSync(join(tmpdir(), "foldlog-takeover-"));
   const onStep = (step: string) => process.stderr.write(`${step}\n`);
   const system = await startProcesses({ plan: twoWorkers(), folder, onStep }, signal);
-  const bank = await bankOf(system);
+  const { addresses, bank: own } = system;
+  const bank = await bankOnLog({ ...addresses, clientId: "bench" }, own.topics, signal);
   try {
     await fill(bank, events);
     await consumed(bank, 600_000);
@@ -63,16 +62,6 @@ function twoWorkers() {
     faults: [kill],
     on: ["processes"],
   });
-}
-
-async function bankOf({ addresses, bank: { topics } }: ProcessSystem): Promise<BankOnLog> {
-  const brokers = addresses.kafkaBrokers.split(",");
-  const log = kafkaLog({ brokers, clientId: "bench", tls: null, sasl: null });
-  const registry = openRegistry({ url: addresses.registryUrl, requestTimeoutMs: 5_000 });
-  const { commands, events, snapshots, replies, dlq } = topics;
-  const all = [commands, events, snapshots, replies, dlq];
-  const options = { registry, topics: all, unknownIdWaitMs: 0, clock: systemClock };
-  return { log, topics, codec: await openCodec(options, new AbortController().signal) };
 }
 
 /** Which partitions a worker has, by its metrics. */

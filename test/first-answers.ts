@@ -1,20 +1,14 @@
 import { randomUUID } from "node:crypto";
-import type { Codec } from "../engine/codec.ts";
-import type { Log, LogRecord, OutRecord, Producer, TopicPartition } from "../engine/log.ts";
+import type { OutRecord, Producer } from "../engine/log.ts";
 import { partitionOf } from "../engine/message.ts";
-import type { AggregateTopics, Topic } from "../engine/topic.ts";
+import type { AggregateTopics } from "../engine/topic.ts";
 import { commandRecord } from "./bank.ts";
+import type { BankOnLog } from "./bank-on-log.ts";
+import { endsOf, isConsumed, readAll } from "./log-reads.ts";
 import { until } from "./until.ts";
 
 /** A bank with a past, and when each of its partitions answers again: what a takeover is measured with. */
 
-export interface BankOnLog {
-  readonly log: Log;
-  readonly codec: Codec;
-  readonly topics: AggregateTopics;
-}
-
-const signal = new AbortController().signal;
 const accounts = 3_000;
 const portion = 5_000;
 
@@ -39,15 +33,8 @@ export async function fill(bank: BankOnLog, count: number): Promise<void> {
 /** Waits until every command in the log now is consumed. */
 export async function consumed({ log, topics }: BankOnLog, deadlineMs: number): Promise<void> {
   const ends = await endsOf(log, topics.commands);
-  const group = `${topics.namespace}.${topics.aggregate}`;
-  const isConsumed = async () => {
-    for (const [partition, end] of ends.entries()) {
-      const of = { topic: topics.commands.name, partition };
-      if (((await log.committedOffset(group, of)) ?? 0n) < end) return false;
-    }
-    return true;
-  };
-  await until("every command to be consumed", isConsumed, { deadlineMs, everyMs: 500 });
+  const all = async () => isConsumed(log, topics, ends);
+  await until("every command to be consumed", all, { deadlineMs, everyMs: 500 });
 }
 
 /** Sends a command a partition until each has got an answer; when that was, by the broker's clock. */
@@ -69,8 +56,8 @@ export async function firstAnswers(
     };
     await producer.send(open.map(probe));
     for (const partition of open) {
-      const of = { topic: topics.replies.name, partition, offset: from[partition] ?? 0n };
-      const replies = await readTo(log, of);
+      const of = { topic: topics.replies.name, partition };
+      const replies = await readAll(log, of, from[partition]);
       const [first] = replies.filter(({ key }) => String(key).startsWith(probes[partition] ?? ""));
       if (first) answered.set(partition, first.timestamp);
     }
@@ -86,34 +73,4 @@ function probesOf({ commands }: AggregateTopics): readonly string[] {
       if (partitionOf(`${run}-${i}`, commands.partitions) === partition) return `${run}-${i}`;
     }
   });
-}
-
-async function endsOf(log: Log, topic: Topic): Promise<readonly bigint[]> {
-  const reader = await log.openReader();
-  const ends: bigint[] = [];
-  for (let partition = 0; partition < topic.partitions; partition++) {
-    ends.push((await reader.offsets({ topic: topic.name, partition }, signal)).end);
-  }
-  await reader.close();
-  return ends;
-}
-
-async function readTo(
-  log: Log,
-  { offset: from, ...of }: TopicPartition & { readonly offset: bigint },
-): Promise<readonly LogRecord[]> {
-  const reader = await log.openReader();
-  const { end } = await reader.offsets(of, signal);
-  const records: LogRecord[] = [];
-  for (let offset = from; offset < end;) {
-    const slice = await reader.read(
-      { ...of, offset },
-      { maxBytes: 1 << 20, maxWaitMs: 500 },
-      signal,
-    );
-    records.push(...slice.records);
-    offset = slice.next;
-  }
-  await reader.close();
-  return records;
 }

@@ -125,10 +125,7 @@ async function closed(app: FastifyInstance): Promise<void> {
   }
 }
 
-async function listenAt(
-  app: ReturnType<typeof openServer>,
-  { host, port }: GatewayRun["listen"],
-): Promise<void> {
+async function listenAt(app: FastifyInstance, { host, port }: GatewayRun["listen"]): Promise<void> {
   try {
     await app.listen({ host, port });
   } catch (error) {

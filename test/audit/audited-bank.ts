@@ -1,15 +1,10 @@
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { inject } from "vitest";
-import { openCodec } from "../../engine/avro/avro-codec.ts";
-import { openRegistry } from "../../engine/avro/registry.ts";
-import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { loadConfig } from "../../engine/config.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log, OutRecord } from "../../engine/log.ts";
 import { readerRole } from "../../engine/projections/tables.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
@@ -25,8 +20,9 @@ import { openLogReader } from "../../ops/audit/log-reader.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import { balances } from "../../processors/projections/balances.ts";
 import { statements } from "../../processors/projections/statements.ts";
-import { registerAll } from "../../engine/schemas/register.ts";
-import { bankTopics, commandRecord, createTopics, topicsOf } from "../bank.ts";
+import { commandRecord } from "../bank.ts";
+import { ownBank } from "../own-bank.ts";
+import { endsOf, isConsumed } from "../log-reads.ts";
 import { type FreshDatabase, freshDatabase } from "../postgres/fresh-database.ts";
 import { until } from "../until.ts";
 
@@ -54,27 +50,18 @@ export interface AuditedBank {
 
 const partitions = 3;
 const { signal } = new AbortController();
+/** For the reader that is not the engine's. */
+const kafkaOf = () => ({
+  brokers: [inject("kafkaBrokers")],
+  clientId: "audit-test",
+  tls: null,
+  sasl: null,
+});
 
 export async function openAuditedBank(): Promise<AuditedBank> {
-  const topics = bankTopics(`audit_${randomBytes(5).toString("hex")}`, partitions);
-  const kafka = {
-    brokers: [inject("kafkaBrokers")],
-    clientId: "audit-test",
-    tls: null,
-    sasl: null,
-  };
-  const log = kafkaLog(kafka);
-  await createTopics(log, topics);
-  for (const { name } of topicsOf(topics)) {
-    await log.alterTopic(name, { "min.insync.replicas": "1" });
-  }
-  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
-  const all = topicsOf(topics);
-  await registerAll({ registry, topics: all, idsFile: null }, signal);
+  const { log, topics, codec } = await ownBank("audit", partitions);
   const database = await freshDatabase();
   await database.prepare([balances, statements]);
-  const codecOptions = { registry, topics: all, unknownIdWaitMs: 0, clock: systemClock };
-  const codec = await openCodec(codecOptions, signal);
   const stateDir = mkdtempSync(join(tmpdir(), "foldlog-audit-"));
   const stopping = new AbortController();
   const running = runWorkers(
@@ -117,28 +104,21 @@ export async function openAuditedBank(): Promise<AuditedBank> {
     command: (type, commandId, fields = {}) =>
       commandRecord({ topics, codec }, type, { accountId: "a", commandId, ...fields }),
     async caughtUp() {
-      const offsets = await log.openReader();
-      const endOf = async (topic: string, partition: number) =>
-        (await offsets.offsets({ topic, partition }, signal)).end;
       await until("every worker to catch up", async () => {
-        for (let partition = 0; partition < partitions; partition++) {
-          const commands = await endOf(topics.commands.name, partition);
-          const of = { topic: topics.commands.name, partition };
-          const group = `${topics.namespace}.${topics.aggregate}`;
-          if (((await log.committedOffset(group, of)) ?? 0n) < commands) return false;
-          const events = await endOf(topics.events.name, partition);
+        const commands = await endsOf(log, topics.commands);
+        if (!(await isConsumed(log, topics, commands))) return false;
+        for (const [partition, end] of (await endsOf(log, topics.events)).entries()) {
           const { count } = await admin.query(
             `select from foldlog.checkpoints where topic = $1 and partition = $2 and next_offset >= $3`,
-            [topics.events.name, partition, events],
+            [topics.events.name, partition, end],
           );
-          if (events > 0n && count < 2) return false;
+          if (end > 0n && count < 2) return false;
         }
         return true;
       });
-      await offsets.close();
     },
     async toldToClients() {
-      const own = openLogReader(kafka, signal);
+      const own = openLogReader(kafkaOf(), signal);
       const entries: ClientEntry[] = [];
       for (let partition = 0; partition < partitions; partition++) {
         const of = { topic: topics.replies.name, partition };
@@ -154,7 +134,7 @@ export async function openAuditedBank(): Promise<AuditedBank> {
     },
     async audit({ expected = null, clients, patienceMs } = {}) {
       const limits = patienceMs === undefined ? {} : { patienceMs };
-      const own = openLogReader(kafka, signal, limits);
+      const own = openLogReader(kafkaOf(), signal, limits);
       try {
         const aggregate = accountAudit(topics);
         const common = { log: own, codec, database: reader, onProgress: () => undefined };

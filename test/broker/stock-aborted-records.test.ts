@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import type { TopicPartition } from "../../engine/log.ts";
 import { until } from "../until.ts";
 import { stockClient, stockProducer } from "./stock/kafkajs.ts";
-import { endOf, newPartition, ourLog, ourReads, stockReads } from "./stock/log.ts";
+import { endOf } from "../log-reads.ts";
+import { newPartition, ourLog, ourReads, stockReads } from "./stock/log.ts";
 
 const log = ourLog();
 

@@ -1,13 +1,9 @@
 import { join } from "node:path";
-import { openCodec } from "../../engine/avro/avro-codec.ts";
-import { openRegistry } from "../../engine/avro/registry.ts";
 import { type Clock, isAborted, systemClock } from "../../engine/clock.ts";
-import type { Codec } from "../../engine/codec.ts";
 import { messageOf } from "../../engine/errors.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
-import type { Log } from "../../engine/log.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { topics as catalog } from "../../topics/catalog.ts";
+import { bankOnLog, type BankOnLog } from "../bank-on-log.ts";
 import { type History, openHistory } from "./load-history.ts";
 import { type RunningLoad, startLoad } from "./load.ts";
 import { breakingCode, breakingIds } from "./operator-poison.ts";
@@ -91,32 +87,19 @@ export async function runOn(
   const { addresses } = system;
   const { topics = catalog.account } = options;
   const startedAt = systemClock.now();
-  const brokers = addresses.kafkaBrokers.split(",");
-  const log = kafkaLog({ brokers, clientId: "chaos", tls: null, sasl: null });
+  let bank: BankOnLog | null = null;
   try {
-    const { commands, events, snapshots, replies, dlq } = topics;
-    const codec = await openCodec(
-      {
-        registry: openRegistry({ url: addresses.registryUrl, requestTimeoutMs: 5_000 }),
-        topics: [commands, events, snapshots, replies, dlq],
-        unknownIdWaitMs: 0,
-        clock: systemClock,
-      },
-      signal,
-    );
-    return await new Run(system, { ...options, topics, log, codec, startedAt }, signal).run();
+    bank = await bankOnLog({ ...addresses, clientId: "chaos" }, topics, signal);
+    return await new Run(system, { ...options, ...bank, startedAt }, signal).run();
   } catch (error) {
     await system.heal();
     return couldNotRun(options, startedAt, `The run failed: ${messageOf(error)}`);
   } finally {
-    await log.close();
+    await bank?.log.close();
   }
 }
 
-interface Running extends RunOptions {
-  readonly topics: AggregateTopics;
-  readonly log: Log;
-  readonly codec: Codec;
+interface Running extends RunOptions, BankOnLog {
   readonly startedAt: number;
 }
 

@@ -1,12 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { inject } from "vitest";
-import { openCodec } from "../../engine/avro/avro-codec.ts";
-import { openRegistry } from "../../engine/avro/registry.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { loadConfig } from "../../engine/config.ts";
@@ -16,7 +13,6 @@ import { commandStatusRoutes } from "../../engine/gateway/command-statuses.ts";
 import { openServer } from "../../engine/gateway/server.ts";
 import { tokenOf } from "../../engine/gateway/token.ts";
 import { openViewDatabase } from "../../engine/gateway/view-database.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log, OutRecord } from "../../engine/log.ts";
 import { partitionOf } from "../../engine/message.ts";
 import type { Database } from "../../engine/postgres/postgres.ts";
@@ -24,11 +20,12 @@ import { commandStatus } from "../../engine/projections/command-status.ts";
 import { eventIndex } from "../../engine/projections/event-index.ts";
 import { readerRole } from "../../engine/projections/tables.ts";
 import { runWorkers } from "../../engine/run-workers.ts";
-import { registerAll } from "../../engine/schemas/register.ts";
-import type { AggregateTopics } from "../../engine/topic.ts";
+import type { AggregateTopics, Topic } from "../../engine/topic.ts";
 import { commandProcessor, projector } from "../../engine/worker.ts";
 import { account } from "../../processors/aggregates/account.ts";
-import { accountDecider, bankTopics, commandRecord, createTopics, topicsOf } from "../bank.ts";
+import { accountDecider, commandRecord } from "../bank.ts";
+import { ownBank } from "../own-bank.ts";
+import { endsOf, isConsumed } from "../log-reads.ts";
 import { type FreshDatabase, freshDatabase } from "../postgres/fresh-database.ts";
 import { until } from "../until.ts";
 
@@ -71,30 +68,12 @@ export interface Served {
 
 const partitions = 3;
 const era = 2;
-const { signal } = new AbortController();
 
 export async function openServedBank(): Promise<ServedBank> {
-  const topics = bankTopics(`http_${randomBytes(5).toString("hex")}`, partitions);
-  const log = kafkaLog({
-    brokers: [inject("kafkaBrokers")],
-    clientId: "http-test",
-    tls: null,
-    sasl: null,
-  });
-  await createTopics(log, topics);
-  for (const { name } of topicsOf(topics)) {
-    await log.alterTopic(name, { "min.insync.replicas": "1" });
-  }
-  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
-  const all = topicsOf(topics);
-  await registerAll({ registry, topics: all, idsFile: null }, signal);
+  const { log, topics, codec } = await ownBank("http", partitions);
   const database = await freshDatabase();
   const views = [commandStatus([topics]), eventIndex([topics])] as const;
   await database.prepare(views);
-  const codec = await openCodec(
-    { registry, topics: all, unknownIdWaitMs: 0, clock: systemClock },
-    signal,
-  );
   const working = startWorkers(topics, database, views);
   const producer = await log.openProducer();
   const admin = database.open(database.superuserUrl);
@@ -178,30 +157,25 @@ async function caughtUp({
   topics,
   admin,
 }: Pick<ServedBank, "log" | "topics" | "admin">): Promise<void> {
-  const offsets = await log.openReader();
-  const endOf = async (topic: string, partition: number) =>
-    (await offsets.offsets({ topic, partition }, signal)).end;
-  const isIn = async (projection: string, topic: string, partition: number) => {
-    const end = await endOf(topic, partition);
-    const { count } = await admin.query(
-      `select from foldlog.checkpoints
-       where projection = $1 and topic = $2 and partition = $3 and next_offset >= $4`,
-      [projection, topic, partition, end],
-    );
-    return end === 0n || count > 0;
-  };
-  await until("every worker to catch up", async () => {
-    for (let partition = 0; partition < partitions; partition++) {
-      const commands = await endOf(topics.commands.name, partition);
-      const of = { topic: topics.commands.name, partition };
-      const group = `${topics.namespace}.${topics.aggregate}`;
-      if (((await log.committedOffset(group, of)) ?? 0n) < commands) return false;
-      if (!(await isIn("event_index", topics.events.name, partition))) return false;
-      if (!(await isIn("command_status", topics.replies.name, partition))) return false;
+  const isIn = async (projection: string, topic: Topic) => {
+    for (const [partition, end] of (await endsOf(log, topic)).entries()) {
+      const { count } = await admin.query(
+        `select from foldlog.checkpoints
+         where projection = $1 and topic = $2 and partition = $3 and next_offset >= $4`,
+        [projection, topic.name, partition, end],
+      );
+      if (end > 0n && count === 0) return false;
     }
     return true;
+  };
+  await until("every worker to catch up", async () => {
+    const commands = await endsOf(log, topics.commands);
+    return (
+      (await isConsumed(log, topics, commands)) &&
+      (await isIn("event_index", topics.events)) &&
+      (await isIn("command_status", topics.replies))
+    );
   });
-  await offsets.close();
 }
 
 async function served({

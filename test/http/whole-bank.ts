@@ -1,24 +1,20 @@
-import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { inject } from "vitest";
-import { openRegistry } from "../../engine/avro/registry.ts";
 import { loadConfig } from "../../engine/config.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log } from "../../engine/log.ts";
 import { commandStatus } from "../../engine/projections/command-status.ts";
 import { eventIndex } from "../../engine/projections/event-index.ts";
 import { readerRole } from "../../engine/projections/tables.ts";
 import { runWorkers } from "../../engine/run-workers.ts";
-import { registerAll } from "../../engine/schemas/register.ts";
 import type { AggregateTopics } from "../../engine/topic.ts";
 import { commandProcessor, gateway, projector, type Worker } from "../../engine/worker.ts";
 import { account } from "../../processors/aggregates/account.ts";
 import { balances } from "../../processors/projections/balances.ts";
 import { statements } from "../../processors/projections/statements.ts";
-import { bankTopics, createTopics, topicsOf } from "../bank.ts";
+import { ownBank } from "../own-bank.ts";
 import { type FreshDatabase, freshDatabase } from "../postgres/fresh-database.ts";
 import { until } from "../until.ts";
 
@@ -39,18 +35,8 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-const { signal } = new AbortController();
-
 export async function openWholeBank(): Promise<WholeBank> {
-  const topics = bankTopics(`gateway_${randomBytes(5).toString("hex")}`, 3);
-  const kafka = { brokers: [inject("kafkaBrokers")], tls: null, sasl: null };
-  const log = kafkaLog({ ...kafka, clientId: "gateway-test" });
-  await createTopics(log, topics);
-  for (const { name } of topicsOf(topics)) {
-    await log.alterTopic(name, { "min.insync.replicas": "1" });
-  }
-  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
-  await registerAll({ registry, topics: topicsOf(topics), idsFile: null }, signal);
+  const { log, topics } = await ownBank("gateway", 3);
   const database = await freshDatabase();
   const views = [
     { ...balances, topics: [topics.events] },

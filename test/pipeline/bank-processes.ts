@@ -11,10 +11,9 @@ import { openRegistry } from "../../engine/avro/registry.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
-import type { Log, LogRecord, OutRecord } from "../../engine/log.ts";
+import type { Log, OutRecord } from "../../engine/log.ts";
 import { prepareDatabase } from "../../engine/postgres/prepare-database.ts";
 import { projectorRole, readerRole } from "../../engine/projections/tables.ts";
-import type { Topic } from "../../engine/topic.ts";
 import { projectionsOf } from "../../ops/verbs/migrate.ts";
 import { workers } from "../../processors/workers.ts";
 import { registerAll } from "../../engine/schemas/register.ts";
@@ -42,9 +41,6 @@ export interface Bank {
       Record<string, unknown>
     >,
   ): OutRecord;
-  /** Every committed record of a topic's partition, from `from` on. */
-  readAll(topic: Topic, partition: number, from?: bigint): Promise<LogRecord[]>;
-  ends(topic: Topic): Promise<readonly bigint[]>;
   close(): Promise<void>;
 }
 
@@ -96,29 +92,6 @@ export async function openBank(): Promise<Bank> {
       return started;
     },
     command: (type, fields) => commandRecord({ topics: topics.account, codec }, type, fields),
-    readAll: async (topic, partition, from = 0n) => {
-      const reader = await log.openReader();
-      const of = { topic: topic.name, partition };
-      const { end } = await reader.offsets(of, signal);
-      const records: LogRecord[] = [];
-      for (let offset = from; offset < end;) {
-        const limits = { maxBytes: 1 << 20, maxWaitMs: 500 };
-        const slice = await reader.read({ ...of, offset }, limits, signal);
-        records.push(...slice.records);
-        offset = slice.next;
-      }
-      await reader.close();
-      return records;
-    },
-    ends: async (topic) => {
-      const reader = await log.openReader();
-      const ends: bigint[] = [];
-      for (let partition = 0; partition < topic.partitions; partition++) {
-        ends.push((await reader.offsets({ topic: topic.name, partition }, signal)).end);
-      }
-      await reader.close();
-      return ends;
-    },
     close: async () => {
       for (const it of running) it.kill("SIGKILL");
       await Promise.all([...running].map(({ ended }) => ended));

@@ -1,42 +1,29 @@
-import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { openCodec } from "../../engine/avro/avro-codec.ts";
-import { openRegistry } from "../../engine/avro/registry.ts";
-import { systemClock } from "../../engine/clock.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Codec } from "../../engine/codec.ts";
 import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
-import { headerOf, type Log, type LogRecord, type OutRecord } from "../../engine/log.ts";
-import { registerAll } from "../../engine/schemas/register.ts";
-import type { AggregateTopics, Topic } from "../../engine/topic.ts";
-import { bankTopics, commandRecord, createTopics, seen, topicsOf } from "../bank.ts";
+import { headerOf, type Log, type OutRecord } from "../../engine/log.ts";
+import type { AggregateTopics } from "../../engine/topic.ts";
+import { commandRecord, seen } from "../bank.ts";
+import { ownBank } from "../own-bank.ts";
+import { readAll } from "../log-reads.ts";
 import { until } from "../until.ts";
 import { type BankProcess, startProcess } from "./bank-processes.ts";
 
 /** A command that kills the process that decides it, on a real broker with real processes. */
 
 const program = fileURLToPath(new URL("./deadly-account.ts", import.meta.url));
-const signal = new AbortController().signal;
 const stateDir = mkdtempSync(join(tmpdir(), "foldlog-crash-"));
-const namespace = `crash-${randomUUID()}`;
 const running = new Set<BankProcess>();
 let log: Log;
 let topics: AggregateTopics;
 let codec: Codec;
 
 beforeAll(async () => {
-  log = kafkaLog({ brokers: [inject("kafkaBrokers")], clientId: "test", tls: null, sasl: null });
-  topics = bankTopics(namespace, 1);
-  await createTopics(log, topics);
-  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
-  const all = topicsOf(topics);
-  await registerAll({ registry, topics: all, idsFile: null }, signal);
-  const options = { registry, topics: all, unknownIdWaitMs: 1_000, clock: systemClock };
-  codec = await openCodec(options, signal);
+  ({ log, topics, codec } = await ownBank("crash", 1));
 });
 afterAll(async () => {
   for (const it of running) it.kill("SIGKILL");
@@ -46,25 +33,12 @@ afterAll(async () => {
 });
 
 async function start(): Promise<BankProcess> {
-  const started = await startProcess(["account"], stateDir, { args: [program, namespace, "1"] });
+  const started = await startProcess(["account"], stateDir, {
+    args: [program, topics.namespace, "1"],
+  });
   running.add(started);
   void started.ended.then(() => running.delete(started));
   return started;
-}
-
-async function readAll(topic: Topic): Promise<LogRecord[]> {
-  const reader = await log.openReader();
-  const of = { topic: topic.name, partition: 0 };
-  const { end } = await reader.offsets(of, signal);
-  const records: LogRecord[] = [];
-  for (let offset = 0n; offset < end;) {
-    const limits = { maxBytes: 1 << 20, maxWaitMs: 500 };
-    const slice = await reader.read({ ...of, offset }, limits, signal);
-    records.push(...slice.records);
-    offset = slice.next;
-  }
-  await reader.close();
-  return records;
 }
 
 /** Starts one process after the other until one has answered all; how those before it ended. */
@@ -76,7 +50,9 @@ async function runUntilAnswered(count: number): Promise<readonly (number | strin
       "death or the last answer",
       async () => {
         if (!running.has(worker)) return "died";
-        return (await readAll(topics.replies)).length >= count ? "answered" : null;
+        return (await readAll(log, { topic: topics.replies.name, partition: 0 })).length >= count
+          ? "answered"
+          : null;
       },
       { deadlineMs: 60_000 },
     );
@@ -116,13 +92,17 @@ test(
     // Among others, and twice alone; a batch of one to begin with would have saved the first.
     expect(endings).toEqual(["SIGKILL", "SIGKILL", "SIGKILL"]);
 
-    const replies = seen(codec, topics.replies, await readAll(topics.replies));
+    const replies = seen(
+      codec,
+      topics.replies,
+      await readAll(log, { topic: topics.replies.name, partition: 0 }),
+    );
     expect(replies.map(({ key, data }) => [key, data["outcome"], data["reason"]])).toEqual(
       records.map((_, i) =>
         i === killer ? [`@0/${killer}`, "failed", "CRASHED_WORKER"] : [`c${i}`, "accepted", null],
       ),
     );
-    const letters = await readAll(topics.dlq);
+    const letters = await readAll(log, { topic: topics.dlq.name, partition: 0 });
     expect(letters).toHaveLength(1);
     const [letter] = letters;
     expect(letter?.value).toEqual(records[killer]?.value);
@@ -131,6 +111,6 @@ test(
     expect(header(deadLetterHeaders.code)).toBe("CRASHED_WORKER");
     expect(header(deadLetterHeaders.offset)).toBe(String(killer));
     expect(header(deadLetterHeaders.attempts)).toBe("2");
-    expect(await readAll(topics.events)).toHaveLength(count - 1);
+    expect(await readAll(log, { topic: topics.events.name, partition: 0 })).toHaveLength(count - 1);
   },
 );

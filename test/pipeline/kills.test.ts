@@ -4,9 +4,11 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sqliteStores } from "../../engine/commands/sqlite-store.ts";
 import type { OutRecord } from "../../engine/log.ts";
 import { randomFrom } from "../../engine/testing/jumping-clock.ts";
+import type { Topic } from "../../engine/topic.ts";
 import { topics } from "../../topics/catalog.ts";
 import { administer } from "../broker/admin.ts";
 import { seen } from "../bank.ts";
+import { endsOf, isConsumed, readAll } from "../log-reads.ts";
 import { referenceFold } from "../reference.ts";
 import { until } from "../until.ts";
 import { type Bank, type BankProcess, openBank } from "./bank-processes.ts";
@@ -76,32 +78,22 @@ async function areStoresWhole(stateDir: string): Promise<boolean> {
 }
 
 async function consumed(worker: BankProcess): Promise<void> {
-  const ends = await bank.ends(account.commands);
-  await until("every command to be answered", async () => {
-    for (const partition of partitions) {
-      const of = { topic: account.commands.name, partition };
-      const offset = await bank.log.committedOffset("bank.account", of);
-      if ((offset ?? 0n) < (ends[partition] ?? 0n)) return false;
-    }
-    return true;
-  });
+  const ends = await endsOf(bank.log, account.commands);
+  await until("every command to be answered", async () => isConsumed(bank.log, account, ends));
   expect(worker.child.exitCode).toBeNull();
 }
 
 /** The log of the whole bank, as long as it has run, is what a fold without any engine gives. */
 async function expectFlawless(): Promise<void> {
   for (const partition of partitions) {
-    const commands = await bank.readAll(account.commands, partition);
+    const all = async ({ name }: Topic) => readAll(bank.log, { topic: name, partition });
+    const commands = await all(account.commands);
     const wanted = referenceFold(commands, partition, { topics: account, codec: bank.codec });
-    const events = seen(bank.codec, account.events, await bank.readAll(account.events, partition));
+    const events = seen(bank.codec, account.events, await all(account.events));
     expect(events.map(({ key, type, header }) => [key, type, header("command-id")])).toEqual(
       wanted.events,
     );
-    const replies = seen(
-      bank.codec,
-      account.replies,
-      await bank.readAll(account.replies, partition),
-    );
+    const replies = seen(bank.codec, account.replies, await all(account.replies));
     expect(
       replies.map(({ data }) => [
         data["commandOffset"],

@@ -1,27 +1,18 @@
-import { randomUUID } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { openCodec } from "../../engine/avro/avro-codec.ts";
 import { openRegistry } from "../../engine/avro/registry.ts";
 import { systemClock } from "../../engine/clock.ts";
 import type { Codec } from "../../engine/codec.ts";
 import { deadLetterHeaders } from "../../engine/commands/dead-letter.ts";
 import { sqliteStores } from "../../engine/commands/sqlite-store.ts";
-import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import { headerOf, type Log, type LogRecord, type OutRecord } from "../../engine/log.ts";
 import { partitionOf } from "../../engine/message.ts";
-import { type AggregateTopics, subjectOf, type Topic } from "../../engine/topic.ts";
-import { registerAll } from "../../engine/schemas/register.ts";
-import {
-  bankTopics,
-  commandRecord,
-  createTopics,
-  processPartition,
-  seen,
-  topicsOf,
-} from "../bank.ts";
+import { type AggregateTopics, subjectOf } from "../../engine/topic.ts";
+import { commandRecord, processPartition, seen } from "../bank.ts";
+import { ownBank } from "../own-bank.ts";
+import { readAll } from "../log-reads.ts";
 import { poisons } from "../poisons.ts";
 import { until } from "../until.ts";
 
@@ -34,41 +25,12 @@ let topics: AggregateTopics;
 let codec: Codec;
 
 beforeAll(async () => {
-  log = kafkaLog({ brokers: [inject("kafkaBrokers")], clientId: "test", tls: null, sasl: null });
-  topics = bankTopics(`poison-${randomUUID()}`, 2);
-  await createTopics(log, topics);
-  const registry = openRegistry({ url: inject("registryUrl"), requestTimeoutMs: 5_000 });
-  await registerAll({ registry, topics: topicsOf(topics), idsFile: null }, signal);
-  const options = {
-    registry,
-    topics: topicsOf(topics),
-    unknownIdWaitMs: 1_000,
-    clock: systemClock,
-  };
-  codec = await openCodec(options, signal);
+  ({ log, topics, codec } = await ownBank("poison", 2));
 });
 afterAll(async () => {
   await log.close();
   rmSync(stateDir, { recursive: true });
 });
-
-async function readAll(topic: Topic, partition: number): Promise<LogRecord[]> {
-  const reader = await log.openReader();
-  const of = { topic: topic.name, partition };
-  const { end } = await reader.offsets(of, signal);
-  const records: LogRecord[] = [];
-  for (let offset = 0n; offset < end;) {
-    const slice = await reader.read(
-      { ...of, offset },
-      { maxBytes: 1 << 20, maxWaitMs: 500 },
-      signal,
-    );
-    records.push(...slice.records);
-    offset = slice.next;
-  }
-  await reader.close();
-  return records;
-}
 
 /** A schema that a sender has registered for this command, with an array that ours does not have. */
 async function bomb(): Promise<OutRecord> {
@@ -127,14 +89,18 @@ test("each is answered and dead-lettered once, byte for byte, and the good ones 
 
   for (const partition of [0, 1]) {
     const all = sent[partition] ?? [];
-    const replies = seen(codec, topics.replies, await readAll(topics.replies, partition));
+    const replies = seen(
+      codec,
+      topics.replies,
+      await readAll(log, { topic: topics.replies.name, partition }),
+    );
     expect(replies.map(({ data }) => data["commandOffset"])).toEqual(all.map((_, i) => i));
     expect(
       replies.map(({ data }) => (data["outcome"] === "failed" ? data["reason"] : "good")),
     ).toEqual(all.map(({ code }) => code));
 
     const bad = all.flatMap((it, offset) => (it.code === "good" ? [] : [{ ...it, offset }]));
-    const letters = await readAll(topics.dlq, partition);
+    const letters = await readAll(log, { topic: topics.dlq.name, partition });
     expect(letters.map((it) => headerOf(it, deadLetterHeaders.offset))).toEqual(
       bad.map(({ offset }) => String(offset)),
     );
@@ -165,6 +131,6 @@ test("a command of nearly a mebibyte is dead-lettered whole, one over it is refu
   const worker = processPartition(bank, partition);
   await until("the large one to be consumed", () => worker.position() > offset);
   await worker.stop();
-  const letters = await readAll(topics.dlq, partition);
+  const letters = await readAll(log, { topic: topics.dlq.name, partition });
   expect(letters.at(-1)?.value).toEqual(Buffer.alloc(1_048_000, 7));
 });

@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { topics } from "../../topics/catalog.ts";
 import { seen } from "../bank.ts";
+import { endsOf, readAll } from "../log-reads.ts";
 import { until } from "../until.ts";
 import { type Bank, openBank } from "./bank-processes.ts";
 
@@ -71,14 +72,15 @@ async function openAccounts(count: number): Promise<void> {
     const accountId = `${run}-${i}`;
     return bank.command("OpenAccount", { commandId: accountId, accountId, owner: "Ada" });
   });
-  const from = await bank.ends(account.replies);
+  const from = await endsOf(bank.log, account.replies);
   const producer = await bank.log.openProducer();
   await producer.send(commands);
   await producer.close();
   await until(`${count} commands to be accepted`, async () => {
     let accepted = 0;
     for (const [partition, start] of from.entries()) {
-      const records = await bank.readAll(account.replies, partition, start);
+      const of = { topic: account.replies.name, partition };
+      const records = await readAll(bank.log, of, start);
       const replies = seen(bank.codec, account.replies, records);
       accepted += replies.filter(({ key, data }) => {
         return key.startsWith(run) && data["outcome"] === "accepted";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { topics } from "../../topics/catalog.ts";
-import { type BankOnLog, consumed, fill, firstAnswers } from "../first-answers.ts";
+import type { BankOnLog } from "../bank-on-log.ts";
+import { consumed, fill, firstAnswers } from "../first-answers.ts";
 import { until } from "../until.ts";
 import { type Bank, type BankProcess, openBank } from "./bank-processes.ts";
 

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { afterAll, inject } from "vitest";
 import { kafkaLog } from "../../../engine/kafka/kafka-log.ts";
 import type { Log, OutRecord, TopicPartition } from "../../../engine/log.ts";
+import { readAll } from "../../log-reads.ts";
 import { until } from "../../until.ts";
 import { stockConsumer } from "./kafkajs.ts";
 
@@ -40,29 +41,10 @@ export function outRecord(to: TopicPartition, value: string): OutRecord {
   return { ...to, key: "key", value: Buffer.from(value), headers: [], timestamp: Date.now() };
 }
 
-const signal = new AbortController().signal;
-
-/** Where the partition ends, with whatever is open or aborted in it. */
-export async function endOf(log: Log, of: TopicPartition): Promise<bigint> {
-  const reader = await log.openReader();
-  const { end } = await reader.offsets(of, signal);
-  await reader.close();
-  return end;
-}
-
 /** What our reader returns from `offset` up to the end that the partition has now, as `<offset>:<value>`. */
 export async function ourReads(log: Log, of: TopicPartition, offset = 0n): Promise<string[]> {
-  const reader = await log.openReader();
-  const { end } = await reader.offsets(of, signal);
-  const read: string[] = [];
-  for (let next = offset; next < end;) {
-    const limits = { maxBytes: 1 << 20, maxWaitMs: 500 };
-    const slice = await reader.read({ ...of, offset: next }, limits, signal);
-    read.push(...slice.records.map((it) => `${it.offset}:${String(it.value)}`));
-    next = slice.next;
-  }
-  await reader.close();
-  return read;
+  const records = await readAll(log, of, offset);
+  return records.map((it) => `${it.offset}:${String(it.value)}`);
 }
 
 /** The values alone. */

@@ -8,12 +8,12 @@ import type { Log, TopicPartition } from "../../../engine/log.ts";
 import { processWith } from "../../../ops/stack/process-id.ts";
 import { freePorts } from "../../../ops/stack/ports.ts";
 import { newPartition, outRecord } from "../../broker/stock/log.ts";
+import { readAll } from "../../log-reads.ts";
 import { until } from "../../until.ts";
 import { type Disturbance, type Proxies, startProxies } from "./proxies.ts";
 
 /** The real broker and the real Postgres, behind the proxies of one worker. */
 
-const never = new AbortController().signal;
 const { boundPort, advertisedPort } = inject("kafkaProxied");
 const postgresUrl = new URL(inject("postgresUrl"));
 const here = (port: number) => ({ host: "127.0.0.1", port });
@@ -57,16 +57,7 @@ async function committed(): Promise<readonly string[]> {
   const direct = kafkaLog({
     ...{ brokers: [inject("kafkaBrokers")], clientId: "direct", tls: null, sasl: null },
   });
-  const reader = await direct.openReader();
-  const { end } = await reader.offsets(at, never);
-  const values: string[] = [];
-  for (let offset = 0n; offset < end;) {
-    const limits = { maxBytes: 1 << 20, maxWaitMs: 100 };
-    const { records, next } = await reader.read({ ...at, offset }, limits, never);
-    values.push(...records.map(({ value }) => String(value)));
-    offset = next;
-  }
-  await reader.close();
+  const values = (await readAll(direct, at)).map(({ value }) => String(value));
   await direct.close();
   return values;
 }
