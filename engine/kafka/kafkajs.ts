@@ -148,6 +148,7 @@ const { requests } = require("kafkajs/src/protocol/requests") as {
     Record<"Metadata" | "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup", unknown>
   >;
 };
+const createStockAdmin = require("kafkajs/src/admin") as (options: object) => kafkajs.Admin;
 const { createErrorFromCode } = require("kafkajs/src/protocol/error") as {
   createErrorFromCode: (code: number) => Error;
 };
@@ -262,7 +263,9 @@ function cutOverdue({ connectionPool }: InternalBroker): void {
 
 /** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
 const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
-const nothing = 0;
+/** Whatever an admin client is asked may be asked again. */
+const someRetries = { retries: 5, initialRetryTime: 100 };
+const silent = createLogger({ level: 0, logCreator: () => () => undefined });
 
 interface SocketOptions {
   readonly host: string;
@@ -303,9 +306,10 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
 export function createCluster(
   config: KafkaConfig,
   openSocket: (create: () => Socket) => Socket,
+  retry: object = noRetry,
 ): InternalCluster {
   const cluster = new Cluster({
-    logger: createLogger({ level: nothing, logCreator: () => () => undefined }),
+    logger: silent,
     socketFactory: (options: SocketOptions) => openSocket(() => createSocket(options)),
     brokers: [...config.brokers],
     ssl: config.tls,
@@ -320,7 +324,7 @@ export function createCluster(
     allowAutoTopicCreation: false,
     maxInFlightRequests: null,
     isolationLevel: 1,
-    retry: noRetry,
+    retry,
   });
   const pool = cluster.brokerPool;
   const createBroker = pool.createBroker;
@@ -334,17 +338,13 @@ export function createCluster(
   return cluster;
 }
 
-/** kafkajs's admin client, for topics and their settings. */
+/**
+ * kafkajs's admin client, for topics and their settings, on a cluster that is hardened as any other: its own never
+ * gets over an answer to its first request that comes too late, since it takes the connection to be all that it needs.
+ */
 export function createAdmin(config: KafkaConfig): kafkajs.Admin {
-  return new stock.Kafka({
-    brokers: [...config.brokers],
-    clientId: config.clientId,
-    ...(config.tls && { ssl: config.tls }),
-    ...(config.sasl && { sasl: config.sasl as kafkajs.SASLOptions }),
-    requestTimeout: requestTimeoutMs,
-    connectionTimeout: 5_000,
-    logLevel: stock.logLevel.NOTHING,
-  }).admin({ retry: { retries: 5, initialRetryTime: 100 } });
+  const cluster = createCluster(config, (create) => create(), someRetries);
+  return createStockAdmin({ cluster, logger: silent, retry: someRetries });
 }
 
 export const topicResource = stock.ConfigResourceTypes.TOPIC;

@@ -1,5 +1,6 @@
 import { getEventListeners } from "node:events";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { TransientError } from "../../engine/errors.ts";
 import type { Log, TopicPartition } from "../../engine/log.ts";
 import { type KafkaProxy, startKafkaProxy } from "../faults/kafka-proxy.ts";
 import { until } from "../until.ts";
@@ -78,6 +79,19 @@ describe("A connection that the broker has ended because it was idle", () => {
     expect(String(records[0]?.value)).toBe("transacted");
     for (const it of [writer, reader, producer]) await it.close();
   });
+});
+
+test("A broker whose first answer was lost is asked again by a connection of its own", async () => {
+  const starting = openLog(proxy.port);
+  proxy.inject({ api: "ApiVersions", does: "swallow-answer" });
+  const describing = async () =>
+    starting.describeTopic(at.topic).catch((error: unknown) => {
+      expect(error).toBeInstanceOf(TransientError);
+      return null;
+    });
+  const described = await until("the topic to be described", describing, { deadlineMs: 30_000 });
+  expect(described.partitions).toBe(1);
+  await starting.close();
 });
 
 describe("What was closed", () => {

@@ -57,6 +57,15 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     killedBy: contract,
   },
   {
+    name: "admin-as-stock",
+    breaks:
+      "A worker whose first answer is late never starts, though the broker answers again.",
+    file: "engine/kafka/kafkajs.ts",
+    find: "    cutOverdue(broker);\n",
+    replace: "",
+    killedBy: { by: "integration", file: "test/broker/connections.test.ts" },
+  },
+  {
     name: "records-without-transaction",
     breaks:
       "G2: record batches are not marked as of a transaction, and so are read before it ends.",
