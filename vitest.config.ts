@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** What goes through hundreds of histories by seed: for `npm test`, and not before each commit. */
+const manySeeds = ["ops/audit/{damages,partition-audit}.test.ts"];
+
 export default defineConfig({
   test: {
     maxWorkers: "100%", // Of two cores, the default leaves one idle.
@@ -8,6 +11,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["{engine,processors,schemas,topics,ops}/**/*.test.ts", "test/*.test.ts"],
+          exclude: manySeeds,
           testTimeout: 30_000, // For what hangs: a busy machine is no failure.
           hookTimeout: 30_000,
           isolate: false, // A third of the time: modules are loaded once a worker, and hold no state of tests.
@@ -30,7 +34,7 @@ export default defineConfig({
       {
         test: {
           name: "simulation",
-          include: ["test/{simulation,mutants}/**/*.test.ts"],
+          include: ["test/{simulation,mutants}/**/*.test.ts", ...manySeeds],
           testTimeout: 600_000,
           // Each file takes all cores by itself.
           fileParallelism: false,
