@@ -41,7 +41,7 @@ export const problemHelp: Readonly<Record<ProblemCode, ProblemHelp>> = {
   COMMAND_FAILED: {
     why:
       "The command got neither a yes nor a no: no worker can process it as it is. `reason` is the code of the " +
-      "failure. It changed nothing, and it is kept with the dead letters where a person can look at it.",
+      "failure. It changed nothing. Unless that is CLOCK_AHEAD or TOO_LARGE, it is kept with the dead letters.",
     next: [
       "Mend what `reason` names and send it again; after a failure the same command id may be used.",
       "Whoever runs this service finds the code in the runbook, and the record by `foldlog dlq list`.",

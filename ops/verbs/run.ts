@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Command } from "commander";
-import { loadConfig } from "../../engine/config.ts";
+import { loadConfig, settings } from "../../engine/config.ts";
 import { messageOf } from "../../engine/errors.ts";
 import { runFromCommandLine } from "../../engine/process.ts";
 import { upcasts } from "../../schemas/upcasts.ts";
@@ -23,12 +23,26 @@ A worker logs a line of JSON to stdout for each change of its state. FOLDLOG_MET
 /metrics, /livez and /readyz are; FOLDLOG_STATE_DIR is where the local stores are kept.
 ${settingsHelp}
 
+Settings, each a variable of the environment; a secret may be given as a file, by <name>_FILE:
+${settingLines()}
+
 Exit codes: 0 stopped in good order, 1 failed.
 
 Example:
   FOLDLOG_METRICS_PORT=9500 npm run -s foldlog -- run balances statements`,
     )
     .action(run);
+}
+
+function settingLines(): string {
+  const width = Math.max(...settings.map(({ name }) => name.length));
+  return settings
+    .map((setting) => {
+      const fallback = "fallback" in setting && setting.fallback !== "" ? setting.fallback : null;
+      const otherwise = fallback === null ? "" : ` (${fallback})`;
+      return `  ${setting.name.padEnd(width)}  ${setting.meaning}${otherwise}`;
+    })
+    .join("\n");
 }
 
 async function run(names: readonly string[]): Promise<void> {
