@@ -50,7 +50,11 @@ export class KafkaClient {
   async partitionsOf(topic: string): Promise<readonly number[]> {
     await this.connect();
     await this.cluster.addTargetTopic(topic);
-    return this.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId);
+    const found = this.cluster.findTopicPartitionMetadata(topic);
+    if (found.length > 0) return found.map(({ partitionId }) => partitionId);
+    // A topic whose first metadata got lost passes for known from then on.
+    await this.cluster.refreshMetadata();
+    throw new TransientError(`The partitions of ${topic} are not known yet`);
   }
 
   async leaderOf({ topic, partition }: TopicPartition): Promise<Broker> {

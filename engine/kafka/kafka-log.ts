@@ -1,3 +1,5 @@
+import { backOff, brokerBackoff } from "../backoff.ts";
+import { systemClock } from "../clock.ts";
 import { FatalError, messageOf, TransientError } from "../errors.ts";
 import type {
   GroupOptions,
@@ -95,6 +97,19 @@ class KafkaLog implements Log {
     );
     if (altered === null)
       throw new FatalError("TOPIC_MISSING", `There is no topic ${topic} to alter.`);
+    // A broker hears of it a while after the controller: until then the next change would undo this one.
+    const isDescribed = async () => {
+      const now = await this.configOf(topic);
+      return Object.entries(config).every(([name, value]) =>
+        now.some((it) => it.configName === name && it.configValue === value),
+      );
+    };
+    const deadline = systemClock.now() + requestTimeoutMs;
+    for (let attempt = 0; !(await isDescribed()); attempt++) {
+      if (systemClock.now() > deadline)
+        throw new TransientError(`${topic} was altered, and is not described so yet`);
+      await backOff(brokerBackoff, attempt, systemClock);
+    }
   }
 
   async committedOffset(group: string, of: TopicPartition): Promise<bigint | null> {

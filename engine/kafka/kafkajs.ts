@@ -6,6 +6,7 @@ import { dirname, join, relative } from "node:path";
 import { connect as connectTls } from "node:tls";
 import type * as kafkajs from "kafkajs";
 import { FatalError } from "../errors.ts";
+import { hardenBroker, tellOfMissingMetadata, tryEverySeed } from "./hardening.ts";
 
 /**
  * The only file that imports kafkajs. Taken from it: connections, SASL, TLS, metadata, the encoding of the
@@ -29,6 +30,8 @@ export interface KafkaConfig {
 
 /** How long a broker may take to answer; the broker aborts a transaction that is open for longer, too. */
 export const requestTimeoutMs = 10_000;
+/** Until a connection stands, and for its first answer. */
+const connectionTimeoutMs = 5_000;
 
 /** The part of kafkajs's broker that is used; each call rejects with its errors, see `protocolCode`. */
 export interface Broker {
@@ -107,11 +110,26 @@ interface Protocol {
   logResponseError?: boolean;
 }
 
+export interface InternalConnection {
+  readonly socket?: Socket;
+  isConnected(): boolean;
+  connect: () => Promise<unknown>;
+  /** What has come of the next answer, and how much it takes to go on. */
+  chunks: Buffer[];
+  bytesBuffered: number;
+  bytesNeeded: number;
+  /** Of who waits for an answer of SASL. */
+  authHandlers: object | null;
+}
+
+export interface InternalConnectionPool {
+  readonly pool: readonly InternalConnection[];
+  send: (protocol: Protocol) => Promise<unknown>;
+}
+
 export interface InternalBroker extends Broker {
-  readonly connectionPool: {
-    readonly pool: readonly { readonly socket?: Socket }[];
-    send: (protocol: Protocol) => Promise<unknown>;
-  };
+  readonly connectionPool: InternalConnectionPool;
+  connect: () => Promise<unknown>;
   lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol;
   metadata: (topics: string[]) => Promise<unknown>;
   findGroupCoordinator(request: {
@@ -124,10 +142,14 @@ export interface InternalCluster {
   readonly brokerPool: {
     readonly brokers: Readonly<Record<string, InternalBroker>>;
     readonly metadata: { readonly clusterId: string } | null;
+    readonly seedBroker?: InternalBroker;
+    connect: () => Promise<void>;
+    createSeedBroker(): Promise<void>;
     createBroker: (options: object) => InternalBroker;
     findConnectedBroker(): Promise<InternalBroker>;
   };
   connect(): Promise<void>;
+  metadata: (options: { topics: string[] }) => Promise<object | null>;
   refreshMetadata(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
   findBroker(of: { nodeId: number }): Promise<InternalBroker>;
@@ -243,28 +265,16 @@ function passInstancesOn(broker: InternalBroker): void {
   broker.leaveGroup = sending(13, requests.LeaveGroup);
 }
 
-/**
- * kafkajs goes on asking over a connection on which an answer is overdue, though it may be dead: a host that
- * vanished resets nothing, and TCP takes a quarter of an hour to notice. Here the next request opens another.
- */
-function cutOverdue({ connectionPool }: InternalBroker): void {
-  const send = connectionPool.send.bind(connectionPool);
-  connectionPool.send = async (protocol) => {
-    try {
-      return await send(protocol);
-    } catch (error) {
-      if ((error as Error).name === "KafkaJSRequestTimeoutError") {
-        for (const { socket } of connectionPool.pool) socket?.destroy();
-      }
-      throw error;
-    }
-  };
-}
-
 /** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
 const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
 /** Whatever an admin client is asked may be asked again. */
-const someRetries = { retries: 5, initialRetryTime: 100 };
+const someRetries = {
+  ...noRetry,
+  retries: 5,
+  initialRetryTime: 100,
+  maxRetryTime: 30_000,
+  multiplier: 2,
+};
 const silent = createLogger({ level: 0, logCreator: () => () => undefined });
 
 interface SocketOptions {
@@ -278,12 +288,19 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   /** Whether whoever waits for the connection has heard of it. */
   let told = false;
   const onReady = () => {
+    clearTimeout(late);
     told = true;
     onConnect();
   };
   const socket = ssl
     ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onReady)
     : connectTcp({ host, port }, onReady);
+  // kafkajs only ends a socket that it gave up, which a peer that never greets by TLS does not answer.
+  let isGivenUp = false;
+  const late = setTimeout(() => {
+    isGivenUp = true;
+    socket.destroy();
+  }, connectionTimeoutMs + 1_000).unref();
   socket.setKeepAlive(true, 60_000);
   socket.setNoDelay(true);
   socket.once("error", () => {
@@ -291,8 +308,10 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
   });
   // Whoever waits for an answer is told by these events alone, which a socket that was cut does not have.
   socket.once("close", () => {
+    clearTimeout(late);
     // kafkajs disconnects the same dead socket again and again, and Node would wait each time for it to connect.
     socket.unref = () => socket;
+    if (isGivenUp) return; // Another may have taken its place.
     // At an "end" kafkajs ends its timeout for the connection too, and tells nobody who waits for that.
     if (!told) socket.emit("error", new Error("The connection was cut before it stood"));
     else if (!socket.readableEnded) socket.emit("end");
@@ -306,7 +325,7 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
 export function createCluster(
   config: KafkaConfig,
   openSocket: (create: () => Socket) => Socket,
-  retry: object = noRetry,
+  { retry = noRetry, toleratesLost = true } = {},
 ): InternalCluster {
   const cluster = new Cluster({
     logger: silent,
@@ -315,7 +334,7 @@ export function createCluster(
     ssl: config.tls,
     sasl: config.sasl,
     clientId: config.clientId,
-    connectionTimeout: 5_000,
+    connectionTimeout: connectionTimeoutMs,
     authenticationTimeout: requestTimeoutMs,
     reauthenticationThreshold: 10_000,
     requestTimeout: requestTimeoutMs,
@@ -330,11 +349,12 @@ export function createCluster(
   const createBroker = pool.createBroker;
   pool.createBroker = (options) => {
     const broker = createBroker(options);
-    tolerateLostPartitions(broker);
+    if (toleratesLost) tolerateLostPartitions(broker);
     passInstancesOn(broker);
-    cutOverdue(broker);
+    hardenBroker(broker);
     return broker;
   };
+  tryEverySeed(cluster, config.brokers.length);
   return cluster;
 }
 
@@ -343,7 +363,10 @@ export function createCluster(
  * gets over an answer to its first request that comes too late, since it takes the connection to be all that it needs.
  */
 export function createAdmin(config: KafkaConfig): kafkajs.Admin {
-  const cluster = createCluster(config, (create) => create(), someRetries);
+  // Whoever makes a topic waits until each of its partitions has a leader.
+  const options = { retry: someRetries, toleratesLost: false };
+  const cluster = createCluster(config, (create) => create(), options);
+  tellOfMissingMetadata(cluster);
   return createStockAdmin({ cluster, logger: silent, retry: someRetries });
 }
 

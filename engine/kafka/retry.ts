@@ -1,5 +1,5 @@
 import { backOff, brokerBackoff, coordinatorBackoff } from "../backoff.ts";
-import { systemClock } from "../clock.ts";
+import { isAborted, systemClock } from "../clock.ts";
 import { messageOf, TransientError } from "../errors.ts";
 import type { KafkaClient } from "./client.ts";
 import { definiteFailure, movedElsewhere, protocolCode } from "./failure.ts";
@@ -26,7 +26,7 @@ export async function untilAnswered<T>(
         throw new TransientError(`${what}: the client was closed`, { cause: error });
       if (attempt + 1 === worthTelling) client.onWaiting(what, messageOf(error));
       await backOff(brokerBackoff, attempt, systemClock, signal);
-      await client.refresh();
+      if (!isAborted(signal)) await client.refresh();
     }
   }
   client.onWaiting(what, null);

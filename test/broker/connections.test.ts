@@ -1,5 +1,8 @@
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { KafkaClient } from "../../engine/kafka/client.ts";
+import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import { TransientError } from "../../engine/errors.ts";
 import type { Log, TopicPartition } from "../../engine/log.ts";
 import { type KafkaProxy, startKafkaProxy } from "../faults/kafka-proxy.ts";
@@ -92,6 +95,76 @@ test("A broker whose first answer was lost is asked again by a connection of its
   const described = await until("the topic to be described", describing, { deadlineMs: 30_000 });
   expect(described.partitions).toBe(1);
   await starting.close();
+});
+
+test("Half an answer is forgotten with its connection, and what follows is read from its beginning", async () => {
+  const [producer, reader] = [await log.openProducer(), await log.openReader()];
+  for (const value of ["first", "second"]) {
+    await producer.send([outRecord(at, value)]);
+    proxy.inject({ api: "Fetch", does: "halve-answer" });
+    const offset = value === "first" ? 0n : 1n;
+    const { records } = await reader.read({ ...at, offset }, limits, never);
+    expect(records.map((it) => String(it.value))).toEqual([value]);
+  }
+  await producer.close();
+  await reader.close();
+});
+
+describe("With the first of the brokers that were named gone", () => {
+  let named: Log;
+  let first: Server;
+  const opened = async () => {
+    const writer = await named.openWriter({ transactionalId: at.topic });
+    expect(await writer.transact({ records: [outRecord(at, "there")], consumed: null })).toEqual([
+      0n,
+    ]);
+    await writer.close();
+  };
+  beforeEach(async () => {
+    first = createServer().listen(0, "127.0.0.1");
+    await once(first, "listening");
+    const { port } = first.address() as AddressInfo;
+    const brokers = [`127.0.0.1:${port}`, `127.0.0.1:${proxy.port}`];
+    named = kafkaLog({ brokers, clientId: "test", tls: null, sasl: null });
+  });
+  afterEach(async () => {
+    await named.close();
+    first.close();
+  });
+
+  test("a writer is opened by the next", async () => {
+    first.close();
+    await opened();
+    expect((await named.describeTopic(at.topic))?.partitions).toBe(1);
+  });
+
+  test("so it is where the first takes connections, and is silent or hangs up", async () => {
+    const silent = new Set<Socket>();
+    let count = 0;
+    first.on("connection", (socket) => {
+      if (count++ > 0) socket.destroy();
+      else silent.add(socket);
+    });
+    await opened();
+    expect((await named.describeTopic(at.topic))?.partitions).toBe(1);
+    for (const socket of silent) socket.destroy();
+  });
+});
+
+test("Metadata that was lost once is asked again, and no fault of ours", async () => {
+  expect((await log.describeTopic(at.topic))?.partitions).toBe(1);
+  proxy.inject({ api: "Metadata", does: "lose-request" });
+  await expect(log.describeTopic(at.topic)).rejects.toBeInstanceOf(TransientError);
+  expect((await log.describeTopic(at.topic))?.partitions).toBe(1);
+
+  const [broker, other] = [`127.0.0.1:${proxy.port}`, await newPartition(log)];
+  const client = new KafkaClient({ brokers: [broker], clientId: "test", tls: null, sasl: null });
+  expect(await client.partitionsOf(at.topic)).toEqual([0]);
+  proxy.inject({ api: "Metadata", does: "lose-request" });
+  await expect(client.partitionsOf(other.topic)).rejects.toThrow();
+  const again = async () => client.partitionsOf(other.topic).catch(() => null);
+  expect(await until("the partitions to be told", again)).toEqual([0]);
+  client.close();
 });
 
 describe("What was closed", () => {

@@ -5,7 +5,8 @@ import { type Fate, type Link, startLink } from "./link.ts";
 export interface Fault {
   readonly api: ApiName;
   /** `Fate` says what each of them does; a `stall` and a `strand` hold the request `until` then. */
-  readonly does: "lose-request" | "lose-answer" | "swallow-answer" | "cut" | "stall" | "strand";
+  readonly does:
+    "lose-request" | "lose-answer" | "halve-answer" | "swallow-answer" | "cut" | "stall" | "strand";
   readonly until?: Promise<unknown>;
 }
 

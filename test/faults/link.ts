@@ -31,6 +31,8 @@ export type Fate =
   | { readonly does: "cut" }
   /** It passes, and the connection is cut when the answer comes. */
   | { readonly does: "lose-answer" }
+  /** It passes, and the connection is cut when half of the answer has come. */
+  | { readonly does: "halve-answer" }
   /** It passes, and nothing is heard of it; the connection stays. */
   | { readonly does: "swallow-answer" }
   /** It is held, with all that follow on the connection, and passes even where its client has gone. */
@@ -136,7 +138,13 @@ function join(client: Socket, served: Socket, options: LinkOptions): void {
       if (fate?.does === "drop-answer") lanes.toClient.hold(fate.until().finally(cut));
     }
     if (fate?.does === "lose-answer") cut();
-    else if (fate?.does !== "swallow-answer") lanes.toClient.send(bytes);
+    else if (fate?.does === "halve-answer") {
+      lanes.toClient.send(bytes.subarray(0, bytes.length >> 1));
+      lanes.toClient.do(() => {
+        client.destroySoon();
+        served.destroy();
+      });
+    } else if (fate?.does !== "swallow-answer") lanes.toClient.send(bytes);
   };
 
   client.on("error", cut);
@@ -193,6 +201,7 @@ function passRequest(
       return;
     case "delay":
     case "lose-answer":
+    case "halve-answer":
     case "swallow-answer":
     case "drop-answer":
     case undefined:

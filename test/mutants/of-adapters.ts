@@ -3,6 +3,7 @@ import type { Killer, Mutant } from "./mutant.ts";
 /** Bugs in the Kafka adapter, and in what sends commands and hears their answers. */
 
 const contract: Killer = { by: "contract", file: "test/broker/log-contract.test.ts" };
+const connections: Killer = { by: "integration", file: "test/broker/connections.test.ts" };
 const reading: Killer = { by: "unit", file: "engine/kafka/reader.test.ts" };
 const conversation: Killer = { by: "unit", file: "engine/sending/conversation.test.ts" };
 
@@ -57,13 +58,28 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     killedBy: contract,
   },
   {
-    name: "admin-as-stock",
-    breaks:
-      "A worker whose first answer is late never starts, though the broker answers again.",
+    name: "brokers-as-stock",
+    breaks: "A worker whose first answer is late never starts, though the broker answers again.",
     file: "engine/kafka/kafkajs.ts",
-    find: "    cutOverdue(broker);\n",
+    find: "    hardenBroker(broker);\n",
     replace: "",
-    killedBy: { by: "integration", file: "test/broker/connections.test.ts" },
+    killedBy: connections,
+  },
+  {
+    name: "half-an-answer-kept",
+    breaks: "A connection that ended in the middle of an answer makes nonsense of all that follow.",
+    file: "engine/kafka/hardening.ts",
+    find: "connection.chunks = [];\n    connection.bytesBuffered = 0;\n",
+    replace: "",
+    killedBy: connections,
+  },
+  {
+    name: "first-seed-only",
+    breaks: "With the first of the brokers down, no writer can be opened.",
+    file: "engine/kafka/hardening.ts",
+    find: "if (tried >= seeds) throw error;",
+    replace: "throw error;",
+    killedBy: connections,
   },
   {
     name: "records-without-transaction",

@@ -1,0 +1,128 @@
+import { TransientError } from "../errors.ts";
+import type {
+  InternalBroker,
+  InternalCluster,
+  InternalConnection,
+  InternalConnectionPool,
+} from "./kafkajs.ts";
+
+/**
+ * What kafkajs's connections, brokers and clusters are made to do so that they come back by themselves once a fault
+ * has ended. Each is changed in the one object, so that stock kafkajs beside it stays as it is.
+ */
+
+/** Of an answer, the length that precedes it. */
+const lengthBytes = 4;
+
+/**
+ * kafkajs keeps what it has received of an answer when the connection ends in the middle of it, and reads what comes
+ * over the next connection as the rest: from there on every answer is nonsense, for the life of the broker. And two
+ * that find a connection closed open one each, of which the first is lost.
+ */
+function beginAnew(connection: InternalConnection): void {
+  const connect = connection.connect.bind(connection);
+  let opening: Promise<unknown> | null = null;
+  connection.connect = () => {
+    if (connection.isConnected()) return connect();
+    if (opening !== null) return opening;
+    connection.chunks = [];
+    connection.bytesBuffered = 0;
+    connection.bytesNeeded = lengthBytes;
+    connection.authHandlers = null;
+    opening = connect().finally(() => {
+      opening = null;
+    });
+    return opening;
+  };
+}
+
+/**
+ * kafkajs goes on asking over a connection on which an answer is overdue, though it may be dead: a host that
+ * vanished resets nothing, and TCP takes a quarter of an hour to notice. Here the next request opens another.
+ */
+function cutOverdue(pool: InternalConnectionPool): void {
+  const send = pool.send.bind(pool);
+  pool.send = async (protocol) => {
+    try {
+      return await send(protocol);
+    } catch (error) {
+      if (isUnusableAfter(error)) cut(pool);
+      throw error;
+    }
+  };
+}
+
+/** An answer to SASL that is overdue goes by the name of one that says no. */
+function isUnusableAfter(error: unknown): boolean {
+  const { name } = error as Error;
+  return name === "KafkaJSRequestTimeoutError" || name === "KafkaJSSASLAuthenticationError";
+}
+
+function cut({ pool }: InternalConnectionPool): void {
+  for (const { socket } of pool) socket?.destroy();
+}
+
+/**
+ * kafkajs takes a broker for connected when its socket is: where ApiVersions or SASL got no answer or a bad one, it
+ * never asks again for as long as that connection lives. Here it is cut.
+ */
+export function hardenBroker(broker: InternalBroker): void {
+  const hardened = new WeakSet<InternalConnectionPool>();
+  const harden = () => {
+    const { connectionPool } = broker; // kafkajs replaces it after an illegal state of SASL.
+    if (hardened.has(connectionPool)) return;
+    hardened.add(connectionPool);
+    cutOverdue(connectionPool);
+    for (const connection of connectionPool.pool) beginAnew(connection);
+  };
+  harden();
+  const connect = broker.connect.bind(broker);
+  broker.connect = async () => {
+    harden();
+    try {
+      await connect();
+    } catch (error) {
+      cut(broker.connectionPool);
+      throw error;
+    }
+  };
+}
+
+/**
+ * kafkajs goes on to the next of the brokers that it was given only after it was told to try again, and only where
+ * nobody listens: with the first of three down, whoever has just started finds none; and one that takes connections
+ * and is silent is asked for ever. Here each is tried before it fails.
+ */
+export function tryEverySeed({ brokerPool }: InternalCluster, seeds: number): void {
+  const connect = brokerPool.connect.bind(brokerPool);
+  const tryAll = async () => {
+    for (let tried = 1; ; tried++) {
+      if (brokerPool.seedBroker === undefined) await brokerPool.createSeedBroker();
+      const seed = brokerPool.seedBroker;
+      try {
+        await connect();
+        return;
+      } catch (error) {
+        if (brokerPool.seedBroker === seed) await brokerPool.createSeedBroker();
+        if (tried >= seeds) throw error;
+      }
+    }
+  };
+  let connecting: Promise<void> | null = null;
+  brokerPool.connect = () => {
+    connecting ??= tryAll().finally(() => {
+      connecting = null;
+    });
+    return connecting;
+  };
+}
+
+/** Where no broker answers, kafkajs returns nothing where its own callers expect metadata. */
+export function tellOfMissingMetadata(cluster: InternalCluster): void {
+  const metadata = cluster.metadata.bind(cluster);
+  cluster.metadata = async (options) => {
+    const found = await metadata(options);
+    if (found === null) throw new TransientError("No broker answered with its metadata");
+    return found;
+  };
+}
