@@ -9,16 +9,18 @@ test("a connection that is gone takes nothing more in, however often it is given
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const opened: Socket[] = [];
+  const closed: Promise<unknown>[] = [];
   const config = { brokers: [`127.0.0.1:${port}`], clientId: "test", tls: null, sasl: null };
   const cluster = createCluster(config, (create) => {
     const socket = create();
     opened.push(socket);
+    closed.push(once(socket, "close"));
     return socket;
   });
   await expect(cluster.connect()).rejects.toThrow();
   const [socket] = opened;
   if (socket === undefined) throw new Error("Nothing was opened");
-  if (!socket.closed) await once(socket, "close");
+  await Promise.all(closed);
   for (let i = 0; i < 20; i++) socket.unref();
   expect(socket.listenerCount("connect")).toBeLessThanOrEqual(1);
   server.close();

@@ -267,13 +267,10 @@ function passInstancesOn(broker: InternalBroker): void {
 
 /** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
 const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
-/** Whatever an admin client is asked may be asked again. */
+/** Whatever an admin client is asked may be asked again: for about ten seconds. */
 const someRetries = {
-  ...noRetry,
-  retries: 5,
-  initialRetryTime: 100,
-  maxRetryTime: 30_000,
-  multiplier: 2,
+  ...{ retries: 5, initialRetryTime: 300, maxRetryTime: 30_000 },
+  ...{ factor: 0.2, multiplier: 2 },
 };
 const silent = createLogger({ level: 0, logCreator: () => () => undefined });
 
