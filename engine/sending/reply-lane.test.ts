@@ -64,6 +64,15 @@ describe("a lane of replies", () => {
     expect(answered).toEqual(["the sender"]);
   });
 
+  test("takes none for another command's that came meanwhile", async () => {
+    lane.expectReceipt();
+    await replies(7);
+    lane.expectReply(8n, "the sender");
+    expect(answered).toEqual([]);
+    await replies(8);
+    expect(answered).toEqual(["the sender"]);
+  });
+
   test("keeps none while nothing is being sent", async () => {
     await replies(7);
     lane.expectReceipt();

@@ -216,7 +216,7 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     file: "engine/sending/reply-lane.ts",
     find: "const reply = this.early.get(at);",
     replace: "const [reply] = this.early.values();",
-    killedBy: conversation,
+    killedBy: { by: "unit", file: "engine/sending/reply-lane.test.ts" },
   },
   {
     name: "earlier-sending-trusted",
