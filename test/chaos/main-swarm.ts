@@ -71,6 +71,8 @@ function drawerOf(chance: Chance, bank: Bank): () => Drawn {
   const account = () => `account/${whole(1, bank.accounts)}`;
   const worker = () => (chance.next() < 0.6 ? account() : pick([...projectors, "gateway/1"]));
   const service = () => pick(["postgres", "registry", broker()]);
+  /** The only broker comes up again without the markers of its transactions (KAFKA-20734): see the catalogue. */
+  const killable = () => (bank.brokers === 1 ? pick(["postgres", "registry"]) : service());
   const broker = () =>
     bank.brokers === 1 ? "broker/1" : pick(["broker/1", "broker/2", "broker/3", "broker/leader"]);
   const short = () => whole(200, 6_000);
@@ -82,7 +84,7 @@ function drawerOf(chance: Chance, bank: Bank): () => Drawn {
   const kinds: readonly [() => Drawn, ...(() => Drawn)[]] = [
     () => ({ does: "kill", target: worker(), for: pick([0, short()]) }),
     () => ({ does: "kill", target: "account", for: short() }),
-    () => ({ does: "kill", target: service(), for: short() }),
+    () => ({ does: "kill", target: killable(), for: short() }),
     () => ({ does: "terminate", target: worker(), for: pick([0, short()]) }),
     () => ({ does: "terminate", target: service(), for: short() }),
     () => ({ does: "pause", target: account(), for: pick([short(), long()]) }),
