@@ -1,13 +1,8 @@
 import type { Socket } from "node:net";
 import { TransientError } from "../errors.ts";
 import type { TopicPartition } from "../log.ts";
-import {
-  type Broker,
-  createCluster,
-  type InternalBroker,
-  type InternalCluster,
-  type KafkaConfig,
-} from "./kafkajs.ts";
+import { createCluster, type KafkaConfig } from "./kafkajs.ts";
+import type { Broker, InternalBroker, InternalCluster } from "./kafkajs-types.ts";
 
 /** A request of the Kafka protocol that we encode ourselves, and how its answer is decoded. */
 export interface WireRequest<T> {

@@ -3,7 +3,8 @@ import { systemClock } from "../clock.ts";
 import type { GroupOptions, Membership, TopicPartition } from "../log.ts";
 import { assign } from "../assignor.ts";
 import { KafkaClient } from "./client.ts";
-import { type Broker, type KafkaConfig, MemberAssignment, MemberMetadata } from "./kafkajs.ts";
+import { type KafkaConfig, MemberAssignment, MemberMetadata } from "./kafkajs.ts";
+import type { Broker } from "./kafkajs-types.ts";
 import { definiteFailure, protocolCode } from "./failure.ts";
 
 /** A member that is silent for so long is replaced; shorter than a broker's default minimum is refused. */

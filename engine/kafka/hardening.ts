@@ -4,7 +4,7 @@ import type {
   InternalCluster,
   InternalConnection,
   InternalConnectionPool,
-} from "./kafkajs.ts";
+} from "./kafkajs-types.ts";
 
 /**
  * What kafkajs's connections, brokers and clusters are made to do so that they come back by themselves once a fault

@@ -4,7 +4,8 @@ import { FatalError } from "../errors.ts";
 import type { OutRecord, Receipt } from "../log.ts";
 import { chunksByRound, type PartitionChunk } from "./batches.ts";
 import { type KafkaClient, type WireRequest } from "./client.ts";
-import { type Broker, requestTimeoutMs } from "./kafkajs.ts";
+import { requestTimeoutMs } from "./kafkajs.ts";
+import type { Broker } from "./kafkajs-types.ts";
 import { retriable } from "./failure.ts";
 import { encodeBatch } from "./record-batch.ts";
 

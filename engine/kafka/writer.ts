@@ -1,7 +1,8 @@
 import { invariant, WriterLostError } from "../errors.ts";
 import type { OutRecord, Producer, Receipt, Transaction, Writer, WriterOptions } from "../log.ts";
 import { KafkaClient } from "./client.ts";
-import { type Broker, type KafkaConfig, requestTimeoutMs } from "./kafkajs.ts";
+import { type KafkaConfig, requestTimeoutMs } from "./kafkajs.ts";
+import type { Broker } from "./kafkajs-types.ts";
 import { movedElsewhere, producerFailure, retriable } from "./failure.ts";
 import { produce, type ProducerSession } from "./produce.ts";
 import { untilDefinite } from "./retry.ts";
