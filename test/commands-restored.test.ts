@@ -160,12 +160,14 @@ describe("a local store", () => {
     await send(deposit("2"));
     const store = await files.open(`${topics.commands.name}/0`);
     await until("the second to write", () => String(store.checkpoint()).includes('"commands":"2"'));
+    await second.stop();
+    const third = processPartition({ ...bank, limits: { storeDelayMs: dayMs } }, 0);
+    await send(open("3", { accountId: "b" }));
+    await until("the third to work", () => third.position() >= sent, { everyMs: 1 });
     const ended = first.stop(); // Writes what it has not written yet, or finds that it cannot.
     thaw.resolve(null);
     await ended;
-    await send(open("3", { accountId: "b" }));
-    await until("the second to go on", () => second.position() >= sent, { everyMs: 1 });
-    await second.stop();
+    await third.stop(); // Writes what is new to it, beside what there is.
     await send(deposit("4"));
     expect((await run()).story.at(-1)).toBe("ready from store");
     expect(eventKeys()).toEqual(["a/1", "a/2", "b/1", "a/3"]);
