@@ -1,4 +1,6 @@
 import { type Database, openDatabase } from "../../engine/postgres/postgres.ts";
+import { TransientError } from "../../engine/errors.ts";
+import { until } from "../until.ts";
 import type { Operate } from "./operator-system.ts";
 
 /** What befalls Postgres without the server ending: locks, lack of connections; and with it: a lost tail. */
@@ -11,7 +13,7 @@ function open(url: string, maxConnections = 1): Database {
 /** Lends a transaction until it is told to end; resolves once `sql` is done in it. */
 async function holdOpen(database: Database, sql: string): Promise<() => Promise<void>> {
   const over = new AbortController();
-  const until = (signal: AbortSignal) =>
+  const ended = (signal: AbortSignal) =>
     new Promise<void>((resolve) => {
       signal.addEventListener("abort", () => {
         resolve();
@@ -22,7 +24,7 @@ async function holdOpen(database: Database, sql: string): Promise<() => Promise<
     .transaction("read write", async (session) => {
       await session.query(sql);
       begun.resolve(undefined);
-      await until(over.signal);
+      await ended(over.signal);
     })
     .catch((error: unknown) => {
       begun.reject(error);
@@ -38,7 +40,12 @@ async function holdOpen(database: Database, sql: string): Promise<() => Promise<
 const lockTables: Operate = async ({ addresses }, { args }) => {
   const database = open(addresses.databaseUrl);
   const table = String(args["table"] ?? "foldlog.checkpoints");
-  const release = await holdOpen(database, `lock table ${table} in access exclusive mode`);
+  const lock = async () =>
+    holdOpen(database, `lock table ${table} in access exclusive mode`).catch((error: unknown) => {
+      if (error instanceof TransientError) return null; // Another fault has ended the server.
+      throw error;
+    });
+  const release = await until(`Postgres to lock ${table}`, lock);
   return async () => {
     await release();
     await database.close();
