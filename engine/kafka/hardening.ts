@@ -1,3 +1,6 @@
+import type { Socket } from "node:net";
+import { backOff, brokerBackoff } from "../backoff.ts";
+import { systemClock } from "../clock.ts";
 import { TransientError } from "../errors.ts";
 import type {
   InternalBroker,
@@ -16,23 +19,42 @@ const lengthBytes = 4;
 
 /**
  * kafkajs keeps what it has received of an answer when the connection ends in the middle of it, and reads what comes
- * over the next connection as the rest: from there on every answer is nonsense, for the life of the broker. And two
- * that find a connection closed open one each, of which the first is lost.
+ * over the next connection as the rest: from there on every answer is nonsense, for the life of the broker. Two that
+ * find a connection closed open one each, of which the first is lost. And what it does when a socket closes, it does
+ * to the one that has taken its place.
  */
 function beginAnew(connection: InternalConnection): void {
   const connect = connection.connect.bind(connection);
-  let opening: Promise<unknown> | null = null;
-  connection.connect = () => {
-    if (connection.isConnected()) return connect();
-    if (opening !== null) return opening;
+  let last: Socket | undefined;
+  let gone: Promise<unknown> = Promise.resolve();
+  const open = async () => {
+    last?.destroy();
+    await gone;
+    await new Promise(setImmediate); // What follows a close follows it in microtasks.
     connection.chunks = [];
     connection.bytesBuffered = 0;
     connection.bytesNeeded = lengthBytes;
     connection.authHandlers = null;
-    opening = connect().finally(() => {
-      opening = null;
+    const connected = connect();
+    const { socket } = connection;
+    if (socket !== undefined && socket !== last) {
+      last = socket;
+      gone = new Promise((resolve) => socket.once("close", resolve));
+    }
+    return connected;
+  };
+  const shared = onceAtATime(open);
+  connection.connect = () => (connection.isConnected() ? connect() : shared());
+}
+
+/** Whoever calls meanwhile has part in the attempt that there is. */
+function onceAtATime<T>(attempt: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | null = null;
+  return () => {
+    running ??= attempt().finally(() => {
+      running = null;
     });
-    return opening;
+    return running;
   };
 }
 
@@ -77,7 +99,7 @@ export function hardenBroker(broker: InternalBroker): void {
   };
   harden();
   const connect = broker.connect.bind(broker);
-  broker.connect = async () => {
+  broker.connect = onceAtATime(async () => {
     harden();
     try {
       await connect();
@@ -85,36 +107,35 @@ export function hardenBroker(broker: InternalBroker): void {
       cut(broker.connectionPool);
       throw error;
     }
-  };
+  });
 }
 
 /**
  * kafkajs goes on to the next of the brokers that it was given only after it was told to try again, and only where
  * nobody listens: with the first of three down, whoever has just started finds none; and one that takes connections
- * and is silent is asked for ever. Here each is tried before it fails.
+ * and is silent is asked for ever. Here each is tried before it fails, and all again within `patienceMs`.
  */
-export function tryEverySeed({ brokerPool }: InternalCluster, seeds: number): void {
-  const connect = brokerPool.connect.bind(brokerPool);
-  const tryAll = async () => {
-    for (let tried = 1; ; tried++) {
+export function tryEverySeed(
+  { brokerPool }: InternalCluster,
+  { seeds, patienceMs }: { readonly seeds: number; readonly patienceMs: number },
+): void {
+  brokerPool.connect = onceAtATime(async () => {
+    const deadline = systemClock.now() + patienceMs;
+    for (let tried = 1; !brokerPool.hasConnectedBrokers(); tried++) {
       if (brokerPool.seedBroker === undefined) await brokerPool.createSeedBroker();
       const seed = brokerPool.seedBroker;
       try {
-        await connect();
+        await seed?.connect();
+        brokerPool.versions = seed?.versions;
         return;
       } catch (error) {
-        if (brokerPool.seedBroker === seed) await brokerPool.createSeedBroker();
-        if (tried >= seeds) throw error;
+        await brokerPool.createSeedBroker();
+        if (tried < seeds) continue;
+        if (systemClock.now() >= deadline) throw error;
+        await backOff(brokerBackoff, tried - seeds, systemClock);
       }
     }
-  };
-  let connecting: Promise<void> | null = null;
-  brokerPool.connect = () => {
-    connecting ??= tryAll().finally(() => {
-      connecting = null;
-    });
-    return connecting;
-  };
+  });
 }
 
 /** Where no broker answers, kafkajs returns nothing where its own callers expect metadata. */

@@ -60,12 +60,10 @@ class KafkaLog implements Log {
   }
 
   async describeTopic(topic: string): Promise<TopicDescription | null> {
-    const metadata = await this.administer(`Describing ${topic}`, () =>
-      this.admin.fetchTopicMetadata({ topics: [topic] }),
-    );
-    const partitions = metadata?.topics[0]?.partitions;
-    if (!partitions) return null;
+    const partitions = await this.partitionsOf(topic);
+    if (partitions === null) return null;
     const entries = await this.configOf(topic);
+    if (entries === null) throw new TransientError(`Not every broker knows ${topic} yet`);
     return {
       partitions: partitions.length,
       replicationFactor: partitions[0]?.replicas.length ?? 0,
@@ -77,13 +75,20 @@ class KafkaLog implements Log {
     const configEntries = Object.entries(config).map(([key, value]) => ({ name: key, value }));
     const topic = { topic: name, numPartitions: partitions, replicationFactor, configEntries };
     await this.administer(`Creating ${name}`, () =>
-      this.admin.createTopics({ topics: [topic], waitForLeaders: true }),
+      this.admin.createTopics({ topics: [topic], waitForLeaders: false }),
     );
+    const hasLeaders = async () => {
+      const found = await this.partitionsOf(name);
+      return found !== null && found.length > 0 && found.every(({ leader }) => leader >= 0);
+    };
+    await untilSeen(`${name} was made, and has no leaders yet`, hasLeaders);
   }
 
   async alterTopic(topic: string, config: Readonly<Record<string, string>>): Promise<void> {
+    const before = await this.configOf(topic);
+    if (before === null) throw missing(topic);
     // The request of this client replaces all settings of the topic: keep those that are not named.
-    const kept = (await this.configOf(topic)).filter(
+    const kept = before.filter(
       ({ configSource, configName }) =>
         (configSource as number) === madeOnTopic && !(configName in config),
     );
@@ -95,21 +100,14 @@ class KafkaLog implements Log {
     const altered: unknown = await this.administer(`Altering ${topic}`, () =>
       this.admin.alterConfigs({ validateOnly: false, resources: [resource] }),
     );
-    if (altered === null)
-      throw new FatalError("TOPIC_MISSING", `There is no topic ${topic} to alter.`);
+    if (altered === null) throw missing(topic);
     // A broker hears of it a while after the controller: until then the next change would undo this one.
-    const isDescribed = async () => {
-      const now = await this.configOf(topic);
+    await untilSeen(`${topic} was altered, and is not described so yet`, async () => {
+      const now = (await this.configOf(topic)) ?? [];
       return Object.entries(config).every(([name, value]) =>
         now.some((it) => it.configName === name && it.configValue === value),
       );
-    };
-    const deadline = systemClock.now() + requestTimeoutMs;
-    for (let attempt = 0; !(await isDescribed()); attempt++) {
-      if (systemClock.now() > deadline)
-        throw new TransientError(`${topic} was altered, and is not described so yet`);
-      await backOff(brokerBackoff, attempt, systemClock);
-    }
+    });
   }
 
   async committedOffset(group: string, of: TopicPartition): Promise<bigint | null> {
@@ -146,6 +144,14 @@ class KafkaLog implements Log {
     await this.admin.disconnect();
   }
 
+  /** `null` where the topic is not there; so it is below. */
+  private async partitionsOf(topic: string) {
+    const metadata = await this.administer(`Describing ${topic}`, () =>
+      this.admin.fetchTopicMetadata({ topics: [topic] }),
+    );
+    return metadata?.topics[0]?.partitions ?? null;
+  }
+
   private async configOf(topic: string) {
     const described = await this.administer(`Describing ${topic}`, () =>
       this.admin.describeConfigs({
@@ -153,7 +159,7 @@ class KafkaLog implements Log {
         resources: [{ type: topicResource, name: topic }],
       }),
     );
-    return described?.resources[0]?.configEntries ?? [];
+    return described?.resources[0]?.configEntries ?? null;
   }
 
   /** `null` where the topic is not there. */
@@ -165,5 +171,23 @@ class KafkaLog implements Log {
       if (protocolCode(error) === unknownTopicOrPartition) return null;
       throw topicFailure(what, "TOPIC_DRIFT", error);
     }
+  }
+}
+
+function missing(topic: string): FatalError {
+  return new FatalError("TOPIC_MISSING", `There is no topic ${topic} to alter.`);
+}
+
+/** @throws TransientError with `what` where `look` does not see it in time */
+async function untilSeen(what: string, look: () => Promise<boolean>): Promise<void> {
+  const deadline = systemClock.now() + requestTimeoutMs;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      if (await look()) return;
+    } catch (error) {
+      if (!(error instanceof TransientError)) throw error;
+    }
+    if (systemClock.now() > deadline) throw new TransientError(what);
+    await backOff(brokerBackoff, attempt, systemClock);
   }
 }

@@ -99,6 +99,7 @@ export interface InternalConnectionPool {
 export interface InternalBroker extends Broker {
   readonly connectionPool: InternalConnectionPool;
   connect: () => Promise<unknown>;
+  readonly versions: unknown;
   lookupRequest(apiKey: number, definition: unknown): (options: object) => Protocol;
   metadata: (topics: string[]) => Promise<unknown>;
   findGroupCoordinator(request: {
@@ -112,6 +113,9 @@ export interface InternalCluster {
     readonly brokers: Readonly<Record<string, InternalBroker>>;
     readonly metadata: { readonly clusterId: string } | null;
     readonly seedBroker?: InternalBroker;
+    /** Of the protocol's requests, as the seed speaks them. */
+    versions: unknown;
+    hasConnectedBrokers(): boolean;
     connect: () => Promise<void>;
     createSeedBroker(): Promise<void>;
     createBroker: (options: object) => InternalBroker;

@@ -145,10 +145,13 @@ function passInstancesOn(broker: InternalBroker): void {
 
 /** No retries inside kafkajs: every retry is decided in our loops, which know what is safe to repeat. */
 const noRetry = { retries: 0, initialRetryTime: 1, maxRetryTime: 1, factor: 0, multiplier: 1 };
-/** Whatever an admin client is asked may be asked again: for about ten seconds. */
+/** Whatever an admin client is asked may be asked again. */
 const someRetries = {
-  ...{ retries: 5, initialRetryTime: 300, maxRetryTime: 30_000 },
-  ...{ factor: 0.2, multiplier: 2 },
+  ...noRetry,
+  retries: 5,
+  initialRetryTime: 100,
+  maxRetryTime: 1_000,
+  multiplier: 2,
 };
 const silent = createLogger({ level: 0, logCreator: () => () => undefined });
 
@@ -200,7 +203,7 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
 export function createCluster(
   config: KafkaConfig,
   openSocket: (create: () => Socket) => Socket,
-  { retry = noRetry, toleratesLost = true } = {},
+  { retry = noRetry, patienceMs = 0 } = {},
 ): InternalCluster {
   const cluster = new Cluster({
     logger: silent,
@@ -224,12 +227,12 @@ export function createCluster(
   const createBroker = pool.createBroker;
   pool.createBroker = (options) => {
     const broker = createBroker(options);
-    if (toleratesLost) tolerateLostPartitions(broker);
+    tolerateLostPartitions(broker);
     passInstancesOn(broker);
     hardenBroker(broker);
     return broker;
   };
-  tryEverySeed(cluster, config.brokers.length);
+  tryEverySeed(cluster, { seeds: config.brokers.length, patienceMs });
   return cluster;
 }
 
@@ -238,8 +241,7 @@ export function createCluster(
  * gets over an answer to its first request that comes too late, since it takes the connection to be all that it needs.
  */
 export function createAdmin(config: KafkaConfig): kafkajs.Admin {
-  // Whoever makes a topic waits until each of its partitions has a leader.
-  const options = { retry: someRetries, toleratesLost: false };
+  const options = { retry: someRetries, patienceMs: connectionTimeoutMs };
   const cluster = createCluster(config, (create) => create(), options);
   tellOfMissingMetadata(cluster);
   return createStockAdmin({ cluster, logger: silent, retry: someRetries });

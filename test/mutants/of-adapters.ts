@@ -77,8 +77,8 @@ export const mutantsOfAdapters: readonly Mutant[] = [
     name: "first-seed-only",
     breaks: "With the first of the brokers down, no writer can be opened.",
     file: "engine/kafka/hardening.ts",
-    find: "if (tried >= seeds) throw error;",
-    replace: "throw error;",
+    find: "if (tried < seeds) continue;",
+    replace: "",
     killedBy: connections,
   },
   {
