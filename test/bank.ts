@@ -15,6 +15,7 @@ import { Position, Reply } from "../engine/generated.ts";
 import { headerOf, type Log, type LogRecord, type OutRecord } from "../engine/log.ts";
 import { partitionOf } from "../engine/message.ts";
 import { registryWith } from "../engine/testing/memory-registry.ts";
+import { settingsOf } from "../engine/topic-check.ts";
 import { aggregateTopics, type AggregateTopics, type Topic } from "../engine/topic.ts";
 import { account } from "../processors/aggregates/account.ts";
 import * as schemas from "../schemas/generated.ts";
@@ -53,7 +54,9 @@ export function topicsOf(topics: AggregateTopics): readonly Topic[] {
 }
 
 export async function createTopics(log: Log, topics: AggregateTopics): Promise<void> {
-  for (const { name, partitions, config } of topicsOf(topics)) {
+  for (const topic of topicsOf(topics)) {
+    const { name, partitions } = topic;
+    const config = settingsOf(topic, 1);
     await log.createTopic({ name, partitions, replicationFactor: 1, config });
   }
 }

@@ -24,12 +24,12 @@ export async function endsOf(log: Log, topic: Topic): Promise<readonly bigint[]>
   return ends;
 }
 
-/** The committed records of a partition, up to the end that it has now. */
-export async function readAll(log: Log, of: TopicPartition, from = 0n): Promise<LogRecord[]> {
+/** The committed records of a partition, from its beginning where no offset is given, up to the end that it has now. */
+export async function readAll(log: Log, of: TopicPartition, from?: bigint): Promise<LogRecord[]> {
   const reader = await log.openReader();
-  const { end } = await reader.offsets(of, signal);
+  const { start, end } = await reader.offsets(of, signal);
   const records: LogRecord[] = [];
-  for (let offset = from; offset < end;) {
+  for (let offset = from ?? start; offset < end;) {
     const limits = { maxBytes: 1 << 20, maxWaitMs: 500 };
     const slice = await reader.read({ ...of, offset }, limits, signal);
     records.push(...slice.records);

@@ -17,8 +17,5 @@ export async function ownBank(name: string, partitions: number): Promise<BankOnL
   await registerAll({ registry, topics: topicsOf(topics), idsFile: null }, signal);
   const bank = await bankOnLog({ kafkaBrokers, registryUrl, clientId: "test" }, topics, signal);
   await createTopics(bank.log, topics);
-  for (const { name: topic } of topicsOf(topics)) {
-    await bank.log.alterTopic(topic, { "min.insync.replicas": "1" });
-  }
   return bank;
 }

@@ -89,11 +89,11 @@ function cut({ pool }: InternalConnectionPool): void {
  * never asks again for as long as that connection lives. Here it is cut.
  */
 export function hardenBroker(broker: InternalBroker): void {
-  const hardened = new WeakSet<InternalConnectionPool>();
+  let hardened: InternalConnectionPool | null = null;
   const harden = () => {
     const { connectionPool } = broker; // kafkajs replaces it after an illegal state of SASL.
-    if (hardened.has(connectionPool)) return;
-    hardened.add(connectionPool);
+    if (connectionPool === hardened) return;
+    hardened = connectionPool;
     cutOverdue(connectionPool);
     for (const connection of connectionPool.pool) beginAnew(connection);
   };

@@ -174,9 +174,7 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
     ? connectTls({ host, port, ...(isIP(host) === 0 && { servername: host }), ...ssl }, onReady)
     : connectTcp({ host, port }, onReady);
   // kafkajs only ends a socket that it gave up, which a peer that never greets by TLS does not answer.
-  let isGivenUp = false;
   const late = setTimeout(() => {
-    isGivenUp = true;
     socket.destroy();
   }, connectionTimeoutMs + 1_000).unref();
   socket.setKeepAlive(true, 60_000);
@@ -189,7 +187,6 @@ function createSocket({ host, port, ssl, onConnect }: SocketOptions): Socket {
     clearTimeout(late);
     // kafkajs disconnects the same dead socket again and again, and Node would wait each time for it to connect.
     socket.unref = () => socket;
-    if (isGivenUp) return; // Another may have taken its place.
     // At an "end" kafkajs ends its timeout for the connection too, and tells nobody who waits for that.
     if (!told) socket.emit("error", new Error("The connection was cut before it stood"));
     else if (!socket.readableEnded) socket.emit("end");

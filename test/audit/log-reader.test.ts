@@ -7,6 +7,7 @@ import { randomFrom } from "../../engine/testing/jumping-clock.ts";
 import type { AuditRecord, Until } from "../../ops/audit/audited-log.ts";
 import { type LogReader, openLogReader, type ReaderLimits } from "../../ops/audit/log-reader.ts";
 import { deleteRecords, stockClient } from "../broker/admin.ts";
+import { readAll as readByEngine } from "../log-reads.ts";
 import { until } from "../until.ts";
 
 /** The audit's reader on a real broker, beside the engine's. */
@@ -69,24 +70,6 @@ async function collect(
   const records: AuditRecord[] = [];
   for await (const slice of reader.topic(at, mark).read(until)) records.push(...slice.records);
   return records;
-}
-
-/** The same topic as the engine reads it. */
-async function readByEngine(): Promise<LogRecord[]> {
-  const reader = await log.openReader();
-  try {
-    const { start, end } = await reader.offsets(at, signal);
-    const records: LogRecord[] = [];
-    for (let offset = start; offset < end;) {
-      const limits = { maxBytes: 1 << 20, maxWaitMs: 100 };
-      const slice = await reader.read({ ...at, offset }, limits, signal);
-      records.push(...slice.records);
-      offset = slice.next;
-    }
-    return records;
-  } finally {
-    await reader.close();
-  }
 }
 
 async function openProducer(transactionalId?: string): Promise<Producer> {
@@ -155,7 +138,7 @@ describe("what is committed", () => {
       );
       expect(new Set(values(read)), `SEED=${seed}`).toEqual(committed);
       expect(read, `SEED=${seed}`).toHaveLength(committed.size);
-      expect(values(read)).toEqual(values(await readByEngine()));
+      expect(values(read)).toEqual(values(await readByEngine(log, at)));
     }
     expect(aborted.size).toBeGreaterThan(0);
   });
@@ -225,7 +208,7 @@ describe("a record", () => {
     await send(producer, "after");
 
     const read = await readAll();
-    expect(read).toMatchObject(await readByEngine()); // And who wrote it, besides.
+    expect(read).toMatchObject(await readByEngine(log, at)); // And who wrote it, besides.
     expect(read.map(({ key }) => key?.toString() ?? null)).toEqual([
       null,
       "é/1",
@@ -253,7 +236,7 @@ describe("a record", () => {
     await send(await openProducer(), "now");
     const [record] = await readAll();
     expect(record?.timestamp).toBeGreaterThanOrEqual(before - 60_000);
-    expect(record?.timestamp).toBe((await readByEngine())[0]?.timestamp);
+    expect(record?.timestamp).toBe((await readByEngine(log, at))[0]?.timestamp);
   });
 
   test("kept in a compression that the audit does not know is refused with what to do", async () => {
@@ -289,7 +272,7 @@ describe("a log that was cleaned", () => {
     let fillers = 0;
     await until("the cleaner to pass", async () => {
       await put(fill, `filler-${fillers++}`, "x");
-      const read = await readByEngine();
+      const read = await readByEngine(log, at);
       return read.filter(({ key }) => !String(key).startsWith("filler")).length === 3;
     });
     const read = await readAll();
