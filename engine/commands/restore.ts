@@ -111,7 +111,10 @@ export async function storeFitsLog<S>(
   return false;
 }
 
-/** Reads a topic up to its mark; waits, however long, where an open transaction stands before it. */
+/**
+ * Reads a topic up to its mark; waits, however long, where an open transaction stands before it. What a slice has
+ * beyond the mark is cut off: it is the work of a successor, and the rest of that is not read.
+ */
 async function* slices<S>(
   { reader, topics, partition, clock, marks, onStuck }: Restore<S>,
   kind: Marked,
@@ -119,15 +122,16 @@ async function* slices<S>(
   signal: AbortSignal,
 ): AsyncGenerator<Slice> {
   const of = { topic: topics[kind].name, partition };
+  const { end } = marks[kind];
   let offset = from;
   let since = clock.now();
-  while (offset < marks[kind].end) {
+  while (offset < end) {
     const slice = await reader.read({ ...of, offset }, limits, signal);
     signal.throwIfAborted();
     if (slice.next > offset) {
-      offset = slice.next;
+      offset = slice.next < end ? slice.next : end;
       since = clock.now();
-      yield slice;
+      yield { ...slice, records: slice.records.filter((it) => it.offset < end), next: offset };
     } else if (clock.now() - since > patienceMs) onStuck(of, clock.now() - since);
   }
 }
@@ -348,7 +352,7 @@ async function holdsData<S>(
   const marks = { ...run.marks, commands: { ...run.marks.commands, end: before } };
   if (before > run.marks.commands.end) return true;
   for await (const { records } of slices({ ...run, marks }, "commands", from, signal)) {
-    if (records.some(({ offset }) => offset < before)) return true;
+    if (records.length > 0) return true;
   }
   return false;
 }

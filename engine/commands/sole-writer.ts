@@ -4,8 +4,8 @@ import type { AggregateTopics } from "../topic.ts";
 
 /**
  * To be asked before anything is said to be missing from the log: a worker that has been replaced during its
- * restore reads what its successor has written since, which leads beyond what was there when it began. Each
- * transaction writes a position, so the snapshots have grown then.
+ * restore asks for its marks and for the group's offset while its successor writes, and one leads beyond another.
+ * Each transaction writes a position, so the snapshots have grown then.
  * @throws WriterLostError `fenced` where somebody has written to the partition since `marks`
  */
 export async function requireSoleWriter(

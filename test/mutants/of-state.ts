@@ -171,19 +171,25 @@ const restoring: readonly Mutant[] = [
     name: "restore-by-count",
     breaks: "A restore counts records, which control records and compaction keep from the mark.",
     file: restore,
-    find: "offset = slice.next;\n      since = clock.now();\n      yield slice;",
-    replace:
-      "offset += BigInt(slice.records.length);\n      since = clock.now();\n      yield slice;",
+    find: "offset = slice.next < end ? slice.next : end;",
+    replace: "offset += BigInt(slice.records.length);",
     killedBy: simulation,
   },
   {
     name: "restore-ends-early",
-    breaks:
-      "G4: a restore is over at the last stable offset, before an open transaction has ended.",
+    breaks: "G4: a restore is over at the last stable offset, where a transaction is open.",
     file: restore,
-    find: "while (offset < marks[kind].end) {",
-    replace: "while (offset < marks[kind].stable) {",
+    find: "const { end } = marks[kind];",
+    replace: "const { stable: end } = marks[kind];",
     killedBy: restored,
+  },
+  {
+    name: "restore-beyond-the-mark",
+    breaks: "G3: a worker that was replaced remembers its successor's answers, and later again.",
+    file: restore,
+    find: "yield { ...slice, records: slice.records.filter((it) => it.offset < end), next: offset };",
+    replace: "yield slice;",
+    killedBy: { by: "unit", file: "test/commands-replaced.test.ts" },
   },
   {
     name: "resume-by-group-offset",
