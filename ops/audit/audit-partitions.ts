@@ -101,6 +101,7 @@ async function checkSamplesOf(
     check.take(sample);
     if (sample.kind === "announced" && sample.what !== "reset") movedBack.push(sample.t);
   }
+  check.end();
   return movedBack;
 }
 

@@ -19,6 +19,10 @@ function seen(t: number, next: string, offset: string | null, end = "100"): Posi
     ],
   };
 }
+const committed = (t: number, offset: string | null): PositionSample => ({
+  ...{ kind: "committed", t },
+  groups: [{ group: "bank.account", topic: "commands", partition: 0, offset }],
+});
 const announced = (what: PositionsAnnounced["what"], of: string | null): PositionSample => ({
   ...{ kind: "announced", t: 0, what, of },
 });
@@ -42,6 +46,21 @@ describe("positions", () => {
 
   test("of a group that are gone do not", () => {
     expect(found(seen(1, "5", "5"), seen(2, "5", null))).toEqual(["I11: none"]);
+  });
+
+  test("of a group may be told late, and must be told again", () => {
+    const late = [seen(1, "5", "5"), seen(2, "5", "4"), seen(3, "5", null)];
+    expect(found(...late)).toEqual(["I11: 4"]);
+    expect(found(...late, seen(4, "5", "4"))).toEqual(["I11: 4"]);
+    expect(found(...late, seen(4, "5", "5"), seen(5, "5", "6"))).toEqual([]);
+  });
+
+  test("of a group do not go back in the log of commits, not for a moment", () => {
+    expect(found(committed(1, "5"), committed(2, "5"), committed(3, "6"))).toEqual([]);
+    const back = [committed(1, "5"), committed(2, "4"), committed(3, "6"), committed(4, null)];
+    expect(found(...back)).toEqual(["I11: 4", "I11: none"]);
+    const reset = announced("reset", "bank.account");
+    expect(found(committed(1, "5"), reset, committed(2, "0"))).toEqual([]);
   });
 
   test("beyond the end do not", () => {
@@ -97,12 +116,13 @@ describe("a file of samples", () => {
   };
 
   test("is read line by line, but for an end that was cut off", async () => {
-    const all = [seen(1, "1", null), announced("reset", null)];
+    const all = [seen(1, "1", null), announced("reset", null), committed(2, "7")];
     const text = all.map((it) => `${JSON.stringify(it)}\n`).join("");
     expect(await read(`${text}{"kind":"se`)).toEqual(all);
   });
 
   test.each([
+    ['{"kind":"committed","t":1,"groups":[{"offset":"-1"}]}\n', /line 1 is no sample/],
     ["no JSON\n", /samples\.jsonl, line 1 is not a JSON object/],
     ["[]\n{}\n", /line 1 is not a JSON object/],
     ['{"kind":"seen","t":1}\n', /line 1 is no sample/],

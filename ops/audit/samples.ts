@@ -2,7 +2,7 @@
  * What somebody beside the bank saw of its positions while it ran, one JSON object a line, in the order in which it
  * was seen. Offsets are decimal strings, for JSON's numbers do not hold them.
  */
-export type PositionSample = PositionsSeen | PositionsAnnounced;
+export type PositionSample = PositionsSeen | OffsetsCommitted | PositionsAnnounced;
 
 /**
  * One moment. `ends` are asked for after `views` and `groups` were answered, so that no position can be beyond them;
@@ -14,10 +14,21 @@ export interface PositionsSeen {
   readonly t: number;
   /** Rows of `foldlog.checkpoints`. */
   readonly views: readonly ViewPosition[];
-  /** Committed offsets of consumer groups. */
+  /**
+   * Committed offsets of consumer groups, as their coordinator told them. One that was replaced and does not know it
+   * tells what it remembers, and its successor at first what is replicated: what they tell may go back for a moment.
+   */
   readonly groups: readonly GroupPosition[];
   /** High watermarks of the topics that those positions are in. */
   readonly ends: readonly TopicEnd[];
+}
+
+/** One commit as it stands in the log of them, `__consumer_offsets`, in the order of that log. */
+export interface OffsetsCommitted {
+  readonly kind: "committed";
+  /** When it was written, in milliseconds since the epoch. */
+  readonly t: number;
+  readonly groups: readonly GroupPosition[];
 }
 
 export interface ViewPosition {

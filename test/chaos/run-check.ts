@@ -6,9 +6,11 @@ import { audit, type AuditReport } from "../../ops/audit/audit.ts";
 import { readSamples } from "../../ops/audit/check-samples.ts";
 import { type Findings, invariants, type Violation } from "../../ops/audit/findings.ts";
 import { openLogReader } from "../../ops/audit/log-reader.ts";
+import type { PositionSample } from "../../ops/audit/samples.ts";
 import { readClientHistory } from "../../ops/audit/read-clients.ts";
 import { answeredOf } from "./samples.ts";
 import type { LoadCounts } from "./load.ts";
+import { commitsOf } from "./offset-commits.ts";
 import type { InvariantResult } from "./result.ts";
 import { checkSecrets } from "./run-secrets.ts";
 import type { Addresses, Ending, RunningWorker } from "./system.ts";
@@ -48,10 +50,11 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
     answerTimeoutMs: 60_000,
   });
   try {
+    const commits = await commitsOf(log, `${topics.namespace}.${topics.aggregate}`);
     const report = await audit(
       {
         ...{ aggregate: accountAudit(topics), log, codec, database, expected: null, clients },
-        samples: readSamples(samplesFile),
+        samples: inTime(readSamples(samplesFile), commits),
         onProgress: ({ records }) => {
           onProgress(records);
         },
@@ -67,6 +70,19 @@ export async function check(options: CheckOptions, signal: AbortSignal): Promise
     log.close();
     await database.close();
   }
+}
+
+/** Both in the order in which they happened; each is in that order already. */
+async function* inTime(
+  some: AsyncIterable<PositionSample>,
+  others: readonly PositionSample[],
+): AsyncGenerator<PositionSample> {
+  let next = 0;
+  for await (const sample of some) {
+    for (let other; (other = others[next]) && other.t < sample.t; next++) yield other;
+    yield sample;
+  }
+  yield* others.slice(next);
 }
 
 function resultOf({

@@ -1,6 +1,6 @@
 import type { TopicKind } from "../../../engine/topic.ts";
 import type { AuditRecord } from "../audited-log.ts";
-import type { PositionsSeen } from "../samples.ts";
+import type { GroupPosition, PositionsSeen } from "../samples.ts";
 import { accepted, type Damage, lose, pick, repliesWhere } from "./damage.ts";
 import type { History } from "./history.ts";
 
@@ -9,6 +9,27 @@ function resample(it: History, change: (seen: PositionsSeen) => Partial<Position
   const at = 2 + Math.floor(it.random() * (it.samples.length - 2));
   const seen = it.samples[at] as PositionsSeen;
   it.samples[at] = { ...seen, ...change(seen) };
+}
+
+type Move = (offset: string) => string | null;
+
+function moved(groups: readonly GroupPosition[], move: Move): GroupPosition[] {
+  return groups.map((group) => ({ ...group, offset: move(group.offset ?? "0") }));
+}
+
+/** Puts the commits of one moment into the log of them, and behind them one that goes elsewhere. */
+function commit(it: History, move: Move): void {
+  const at = 1 + Math.floor(it.random() * (it.samples.length - 1));
+  const { t, groups } = it.samples[at] as PositionsSeen;
+  const commits = [groups, moved(groups, move)].map((groups) => ({ kind, t, groups }));
+  it.samples.splice(at, 0, ...commits);
+}
+const kind = "committed" as const;
+
+/** Changes the last moment. */
+function resampleLast(it: History, move: Move): void {
+  const seen = it.samples.at(-1) as PositionsSeen;
+  it.samples[it.samples.length - 1] = { ...seen, groups: moved(seen.groups, move) };
 }
 
 /** Moves a record to those of aborted transactions, with its writer. */
@@ -43,19 +64,31 @@ export const onPositions: readonly Damage[] = [
     },
   },
   {
-    what: "the offset of a group has gone back",
+    what: "the offset of a group has gone back in the log of commits",
     breaks: "I11",
     apply: (it) => {
-      resample(it, ({ groups }) => ({
-        groups: groups.map((group) => ({ ...group, offset: back(group.offset ?? "0") })),
-      }));
+      commit(it, back);
     },
   },
   {
-    what: "the offset of a group is gone",
+    what: "the offset of a group was deleted in the log of commits",
     breaks: "I11",
     apply: (it) => {
-      resample(it, ({ groups }) => ({ groups: groups.map((it) => ({ ...it, offset: null })) }));
+      commit(it, () => null);
+    },
+  },
+  {
+    what: "the offset of a group has gone back for good",
+    breaks: "I11",
+    apply: (it) => {
+      resampleLast(it, back);
+    },
+  },
+  {
+    what: "the offset of a group is gone for good",
+    breaks: "I11",
+    apply: (it) => {
+      resampleLast(it, () => null);
     },
   },
   {
