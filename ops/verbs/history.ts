@@ -8,7 +8,7 @@ import { openDatabase, type Session, SqlError } from "../../engine/postgres/post
 import type { CommandWorker } from "../../engine/worker.ts";
 import { count, say } from "./output.ts";
 import { bar, startProgress } from "./progress.ts";
-import { scan } from "./scan.ts";
+import { scan, untilDecided } from "./scan.ts";
 
 /** All that has happened to one aggregate, read from the log: by the event index as far as that has come. */
 
@@ -141,6 +141,10 @@ async function readWith(reading: ReadWith, id: string): Promise<History> {
         for (const { type, data, record } of read) take(type, data, record);
         view.share = events.length / (index?.places.length ?? 1);
       }
+    }
+    const heldBack = await untilDecided(reader, of);
+    if (heldBack !== null) {
+      say(`Note: an open transaction holds back ${of.topic}/${partition} from ${heldBack} on.`);
     }
     const from = index === null ? {} : { from: index.next };
     for await (const { records, share } of scan({ reader, of, ...from })) {

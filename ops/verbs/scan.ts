@@ -1,3 +1,5 @@
+import { backOff, coordinatorBackoff } from "../../engine/backoff.ts";
+import { type Clock, systemClock } from "../../engine/clock.ts";
 import { TransientError } from "../../engine/errors.ts";
 import type { LogOffsets, LogRecord, Reader, TopicPartition } from "../../engine/log.ts";
 
@@ -34,6 +36,30 @@ export async function* scan({ reader, of, from }: ScanOptions): AsyncGenerator<S
     offset = slice.next;
     const records = slice.records.filter((record) => record.offset < stable);
     yield { records, share: Math.min(1, Number(offset - first) / Number(stable - first)) };
+  }
+}
+
+/** A worker's transaction times out after 10 s, and a broker looks for such every 10 s; then some. */
+const patienceMs = 25_000;
+
+/**
+ * Waits until all that the partition holds now is decided: the marker of a transaction may come a moment after the
+ * answer that its command got.
+ * @returns where the events begin that an open transaction still holds back, after 25 s; else `null`
+ * @throws TransientError where the broker does not answer
+ */
+export async function untilDecided(
+  reader: Reader,
+  of: TopicPartition,
+  clock: Clock = systemClock,
+): Promise<bigint | null> {
+  const { end } = await boundsOf(reader, of);
+  const deadline = clock.now() + patienceMs;
+  for (let attempt = 0; ; attempt++) {
+    const { stable } = await boundsOf(reader, of);
+    if (stable >= end) return null;
+    if (clock.now() >= deadline) return stable;
+    await backOff(coordinatorBackoff, attempt, clock);
   }
 }
 

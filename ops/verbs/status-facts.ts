@@ -172,14 +172,14 @@ const answerWithinMs = 5_000;
 export function askRegistry(config: Config): Promise<Told<RegistryFacts>> {
   return told(async () => {
     const registry = registryOf(config);
-    const signal = AbortSignal.timeout(answerWithinMs);
     let [registered, wanted] = [0, 0];
     for (const topic of catalog) {
       for (const record of topic.records) {
         const { schema } = newestOf(record);
         wanted += 1;
-        if ((await registry.idOf(subjectOf(topic, record), schema, signal)) !== null)
-          registered += 1;
+        const signal = AbortSignal.timeout(answerWithinMs); // Each has its own: there may be many.
+        const id = await registry.idOf(subjectOf(topic, record), schema, signal);
+        if (id !== null) registered += 1;
       }
     }
     return { registered, wanted };
