@@ -57,10 +57,10 @@ async function reset(folder: Folder, extent: Extent, yes: boolean): Promise<numb
     }
     await wipe(folder, extent);
     process.stdout.write(due.length > 0 ? `Wiped ${folder.dir}.\n` : "Nothing to wipe.\n");
+    removeIfEmpty(folder);
   } finally {
     release();
   }
-  removeIfEmpty(folder);
   return 0;
 }
 

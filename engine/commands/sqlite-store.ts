@@ -184,11 +184,11 @@ export interface Claim {
 
 /**
  * Claims a file until `release`, or until this process is no more, however it ends: the lock is the kernel's.
- * The first to claim it gives it its name. `null` where another process has it.
+ * The first to claim it gives it its name. `null` where another process has it, and still has it `withinMs` later.
  * @throws Error where the file cannot be used
  */
-export function claimFile(file: string, newName: () => string): Claim | null {
-  const database = new DatabaseSync(file, { timeout: 0 });
+export function claimFile(file: string, newName: () => string, withinMs = 0): Claim | null {
+  const database = new DatabaseSync(file, { timeout: withinMs });
   try {
     // In this mode the lock of the transaction outlives its commit.
     database.exec("pragma locking_mode = exclusive; begin exclusive");

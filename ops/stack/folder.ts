@@ -17,7 +17,10 @@ export interface Folder {
   readonly env: string;
   /** Which schema each id of the registry means. */
   readonly schemaIds: string;
+  /** Who has the folder, for people. */
   readonly lock: string;
+  /** What the kernel locks for that one. */
+  readonly claim: string;
 }
 
 const marker = "foldlog.json";
@@ -36,6 +39,7 @@ export function folderAt(path: string): Folder {
     env: join(dir, "env"),
     schemaIds: join(dir, "schema-ids.json"),
     lock: join(dir, "lock"),
+    claim: join(dir, "claim.db"),
   };
 }
 

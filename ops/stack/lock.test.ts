@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { until } from "../../test/until.ts";
 import type { Folder } from "./folder.ts";
-import { breakLock, lockHolder, takeLock } from "./lock.ts";
+import { lockHolder, takeLock } from "./lock.ts";
 import { scratchFolder } from "./testing/scratch.ts";
 
 /** Another process that takes the lock, says how that went, and stays. */
@@ -54,15 +54,7 @@ test("a holder that was killed has let go", async () => {
   expect(lockHolder(folder)).toBeUndefined();
 });
 
-test("one that was about to break a dead lock does not break the one that replaced it", async () => {
-  const folder = scratchFolder();
-  const { child, says } = taker(folder);
-  await says();
-  breakLock(folder);
-  expect(lockHolder(folder)?.pid).toBe(child.pid);
-});
-
-test("of many that find the lock of a dead process at once, exactly one takes it", async () => {
+test("of many that come at once after one that was killed, exactly one takes it", async () => {
   const folder = scratchFolder();
   const dead = { pid: process.pid, startedAt: "long ago", doing: "x", since: "then" };
   writeFileSync(folder.lock, JSON.stringify(dead));

@@ -1,4 +1,5 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type Claim, claimFile } from "../../engine/commands/sqlite-store.ts";
 import type { Folder } from "./folder.ts";
 import { isRunning, ownProcess, type ProcessId } from "./process-id.ts";
 import { SetupError } from "./setup-error.ts";
@@ -10,77 +11,47 @@ export interface Holder extends ProcessId {
   readonly since: string;
 }
 
+/** A process that was killed is gone a moment before the kernel has let go of all that it had. */
+const withinMs = 5_000;
+/** What this process has; a claim that nobody refers to is given up. */
+const claims = new Set<Claim>();
+
 /**
- * Takes the folder for this process, and gives the function that lets go of it. A holder that was killed
- * has let go.
+ * Takes the folder for this process, and gives the function that lets go of it. The lock is the kernel's, so that a
+ * holder that was killed has let go; who has it stands in a file beside it.
  * @throws SetupError that says who has it
  */
 export function takeLock(folder: Folder, doing: string): () => void {
+  const claimed = (ms: number) => claimFile(folder.claim, () => "foldlog", ms);
+  const claim = claimed(0) ?? (lockHolder(folder) === undefined ? claimed(withinMs) : null);
+  if (claim === null) throw held(folder, lockHolder(folder));
+  claims.add(claim);
   const own: Holder = { ...ownProcess(), doing, since: new Date().toISOString() };
-  const draft = `${folder.lock}.${process.pid}`;
-  writeFileSync(draft, JSON.stringify(own));
-  try {
-    while (!linked(draft, folder.lock)) {
-      const holder = lockHolder(folder);
-      if (holder !== undefined) throw held(folder, holder);
-      breakLock(folder);
-    }
-  } finally {
-    rmSync(draft, { force: true });
-  }
+  writeFileSync(folder.lock, JSON.stringify(own));
   return () => {
-    if (lockHolder(folder)?.pid === process.pid) rmSync(folder.lock, { force: true });
+    if (!claims.delete(claim)) return;
+    rmSync(folder.lock, { force: true });
+    claim.release();
   };
 }
 
-/** The process that has the folder; undefined where nobody does. */
+/** The process that has the folder, as it says itself; undefined where nobody does. */
 export function lockHolder(folder: Folder): Holder | undefined {
-  const holder = readHolder(folder.lock);
-  return holder !== undefined && isRunning(holder) ? holder : undefined;
-}
-
-/** A link is made whole or not at all, unlike a file that is created and then written. */
-function linked(draft: string, lock: string): boolean {
   try {
-    linkSync(draft, lock);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/**
- * Takes away the lock of a process that has ended. Another starter may do the same in this moment, and have
- * its own lock in place already: what was taken away is looked at again, and put back if its holder lives.
- */
-export function breakLock(folder: Folder): void {
-  const broken = `${folder.lock}.broken-${process.pid}`;
-  try {
-    renameSync(folder.lock, broken);
-  } catch {
-    return; // The other one was quicker.
-  }
-  const holder = readHolder(broken);
-  if (holder !== undefined && isRunning(holder)) linked(broken, folder.lock);
-  rmSync(broken, { force: true });
-}
-
-function readHolder(file: string): Holder | undefined {
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as Holder;
+    const holder = JSON.parse(readFileSync(folder.lock, "utf8")) as Holder;
+    return isRunning(holder) ? holder : undefined;
   } catch {
     return undefined;
   }
 }
 
-function held(folder: Folder, { doing, pid, since }: Holder): SetupError {
-  return new SetupError(
-    `The folder ${folder.dir} is in use by \`${doing}\` (pid ${pid}, since ${since}).`,
-    {
-      next:
-        `Stop that one first (Ctrl-C where it runs, or \`kill ${pid}\`), or set FOLDLOG_DIR to another ` +
-        "folder, and other ports, to run a second stack.",
-    },
-  );
+function held({ dir }: Folder, holder: Holder | undefined): SetupError {
+  const { doing, pid, since } = holder ?? {};
+  const by = doing === undefined ? "another process" : `\`${doing}\` (pid ${pid}, since ${since})`;
+  const kill = pid === undefined ? "" : `, or \`kill ${pid}\``;
+  return new SetupError(`The folder ${dir} is in use by ${by}.`, {
+    next:
+      `Stop that one first (Ctrl-C where it runs${kill}), or set FOLDLOG_DIR to another ` +
+      "folder, and other ports, to run a second stack.",
+  });
 }

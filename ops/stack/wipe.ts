@@ -26,10 +26,11 @@ export async function wipe(folder: Folder, extent: Extent): Promise<void> {
   }
 }
 
-/** Removes the folder itself where nothing is left in it but its mark. */
-export function removeIfEmpty(folder: Folder): void {
-  const left = readdirSync(folder.dir);
-  if (left.some((name) => name !== "foldlog.json")) return;
-  for (const name of left) rmSync(join(folder.dir, name));
-  rmdirSync(folder.dir);
+/** Removes the folder itself where nothing is left in it but its mark and its lock, which the caller holds. */
+export function removeIfEmpty({ dir, lock, claim }: Folder): void {
+  const own = [join(dir, "foldlog.json"), lock, claim, `${claim}-journal`];
+  const left = readdirSync(dir).map((name) => join(dir, name));
+  if (left.some((path) => !own.includes(path))) return;
+  for (const path of left) rmSync(path);
+  rmdirSync(dir);
 }
