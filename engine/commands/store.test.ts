@@ -190,8 +190,8 @@ test("a folder that cannot be written is something that time may cure", async ()
 });
 
 describe("where another process stands still in the middle of a write", () => {
-  /** Long enough for a busy machine, and far from what a session or a health check bears. */
-  const briefMs = 1_000;
+  /** Long enough for a busy machine, and half of what a session bears. */
+  const briefMs = 5_000;
   let open: OpenStore;
   let file: string;
   let store: Store;

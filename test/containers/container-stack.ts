@@ -64,7 +64,7 @@ export async function startContainers(): Promise<ContainerStack> {
 function own(image: string): GenericContainer {
   return new OwnContainer(image)
     .withLabels({ "foldlog.test": runName })
-    .withStartupTimeout(120_000)
+    .withStartupTimeout(600_000)
     .withAutoCleanup(false); // The guardian does it.
 }
 

@@ -18,8 +18,8 @@ import { type Hosts, openHosts, whyNoHosts } from "./hosts.ts";
 
 const why = whyNoHosts();
 const signal = new AbortController().signal;
-const patience = { deadlineMs: 40_000 };
-const upTo = 120_000;
+const patience = { deadlineMs: 90_000 };
+const upTo = 300_000;
 
 describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${why})`}`, () => {
   let hosts: Hosts;
@@ -33,9 +33,12 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
   };
   const kill = async (number: number) => {
     const child = children.get(number);
-    process.kill(child?.pid ?? 0, "SIGKILL");
-    await child?.ended;
+    if (child === undefined) throw new Error(`There is no broker ${number} to kill`);
+    process.kill(child.pid, "SIGKILL");
+    await child.ended;
   };
+  /** Of what was opened, to be closed in the opposite order: it may be that not all of it was. */
+  const closings: (() => unknown)[] = [];
   const broker = (number: number) => cluster.brokers[number - 1] as ClusterBroker;
   /** Until somebody has it: a client hears of a dead broker by asking it. */
   const send = (value: string) =>
@@ -54,6 +57,8 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
     if (error instanceof WriterLostError || error instanceof TransientError) return null;
     throw error;
   };
+  const leaderNow = () =>
+    until("a leader", () => cluster.leaderOf(at.topic, at.partition), patience);
   const newLeader = (old: number) =>
     until(
       "another leader",
@@ -67,17 +72,23 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
   beforeAll(async () => {
     const base = folderAt(folderSetting(process.env));
     folder = openFolder(mkdtempSync(join(base.dir, "cluster-")));
+    closings.push(() => {
+      rmSync(folder.dir, { recursive: true, force: true, maxRetries: 5 });
+    });
     const found = { partsDir: base.parts, checklist: silentChecklist, signal, env: process.env };
     const { java, kafka } = await ensureParts(folder, found);
     hosts = await openHosts();
+    closings.push(() => hosts.close());
     const options = { folder, java, jars: kafka.jars, hosts } as const;
+    closings.push(() => endRunning(folder.run, 10_000));
     cluster = await prepareCluster({ ...options, brokers: 3 }, signal);
     await Promise.all(cluster.brokers.map(start));
     const brokers = cluster.bootstrap.split(",");
     log = kafkaLog({ brokers, clientId: "cluster", tls: null, sasl: null });
+    closings.push(() => log.close());
     const config = { "min.insync.replicas": "2" };
     await log.createTopic({ name: at.topic, partitions: 1, replicationFactor: 3, config });
-    await until("a leader", () => cluster.leaderOf(at.topic, at.partition), patience);
+    await leaderNow();
   }, upTo);
   // Whoever is not in sync cannot be elected.
   beforeEach(async () => {
@@ -86,17 +97,14 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
     await until("all replicas to be in sync", inSync, patience);
   }, upTo);
   afterAll(async () => {
-    await log.close();
-    await endRunning(folder.run, 10_000);
-    await hosts.close();
-    rmSync(folder.dir, { recursive: true });
+    for (const close of closings.reverse()) await close();
   }, upTo);
 
   test(
     "lose the leader of a partition, and another takes its place and its records",
     async () => {
       await send("before");
-      const leader = (await cluster.leaderOf(at.topic, at.partition)) ?? 0;
+      const leader = await leaderNow();
       await kill(leader);
       expect(await newLeader(leader)).toBeGreaterThan(0);
       await send("after");
@@ -111,7 +119,7 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
   test(
     "lose the active controller, and another is elected",
     async () => {
-      const controller = (await cluster.controller()) ?? 0;
+      const controller = await until("a controller", () => cluster.controller(), patience);
       await kill(controller);
       const other = await until(
         "another controller",
@@ -130,7 +138,7 @@ describe.skipIf(why !== null)(`Three brokers${why === null ? "" : ` (skipped: ${
   test(
     "elect another leader where one is cut off from the others",
     async () => {
-      const leader = (await cluster.leaderOf(at.topic, at.partition)) ?? 0;
+      const leader = await leaderNow();
       const { host } = broker(leader);
       for (const other of cluster.brokers) {
         if (other.number !== leader && other.host !== null) await host?.cut(other.host, "both");

@@ -130,7 +130,7 @@ function brokerAt(options: ClusterOptions, places: readonly Place[], place: Plac
       const [command, ...rest] = [...(host?.enter ?? []), broker.command, ...broker.args] as const;
       const child = await startChild(folder, { ...broker, command: command ?? "", args: rest });
       const isReady = () => child.output().includes("Kafka Server started");
-      await waitUntilReady(child, isReady, { label: childName, withinMs: 120_000, signal });
+      await waitUntilReady(child, isReady, { label: childName, withinMs: 240_000, signal });
       return child;
     },
   };
@@ -233,4 +233,7 @@ const threeReplicas = {
   "broker.session.timeout.ms": "6000",
   "broker.heartbeat.interval.ms": "1000",
   "replica.lag.time.max.ms": "10000",
+  // Three that start at once on two busy cores: after the usual 60 s one that is not registered yet gives up. The
+  // times of elections stay as they are, since a new controller is waited for as long as those say.
+  "initial.broker.registration.timeout.ms": "600000",
 };

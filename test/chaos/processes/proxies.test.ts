@@ -78,7 +78,9 @@ describe("A disturbance", () => {
     expect(await committed()).toEqual(["before", "in doubt", "after"]);
     const { EndTxn, Produce } = await proxies.counts();
     expect(EndTxn).toEqual({ seen: 3, hit: 1 });
-    expect(Produce).toEqual({ seen: 3, hit: 0 });
+    // Of a topic just made the leader may not have taken office yet: then it is asked again.
+    expect(Produce?.seen).toBeGreaterThanOrEqual(3);
+    expect(Produce?.hit).toBe(0);
   });
 
   test("of a COMMIT leaves it carried out, and nobody told", async () => {
