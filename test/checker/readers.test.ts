@@ -91,6 +91,17 @@ async function write({ random, steps, keys, between }: Script): Promise<void> {
     }
   }
   for (const writer of writers) await end(writer);
+  await untilMarked();
+}
+
+/** EndTxn is answered before its markers are in the log, and to its readers an unmarked transaction is no aborted one. */
+async function untilMarked(): Promise<void> {
+  const reader = openLogReader(settings, signal);
+  try {
+    expect(await reader.hanging(at, (await reader.mark(at)).end)).toBeNull();
+  } finally {
+    reader.close();
+  }
 }
 
 /** What the audit's reader makes of the topic. */

@@ -3,7 +3,7 @@ import { until } from "../until.ts";
 import { deadLetterTests } from "./dead-letters.ts";
 import { mistakeTests } from "./mistakes.ts";
 import { jsonLines, openOwnBank, type OwnBank, type Running } from "./own-bank.ts";
-import { operationsTests } from "./operations.ts";
+import { operationsTests, told } from "./operations.ts";
 import { produceTests } from "./produce.ts";
 import { viewTests } from "./views.ts";
 
@@ -31,7 +31,7 @@ describe("on an empty broker", () => {
   });
 
   test("status says what is wrong, and what to do", async () => {
-    const { code, stdout } = await bank.foldlog(["status"]);
+    const { code, stdout } = await told(bank, ["status"]);
     expect(stdout).toMatch(/not as the catalog says: bank\.account\.commands.*topics plan/);
     expect(stdout).toMatch(/0 of 11 schemas registered/);
     expect(stdout).toMatch(/Postgres refuses: .*npm run -s foldlog -- migrate/); // There is no role yet.
@@ -88,7 +88,8 @@ describe("on an empty broker", () => {
 
   test("produce says that nobody answers, and that it does not know what became of it", async () => {
     const input = `{"type":"OpenAccount","commandId":"early","accountId":"early","owner":"Ada"}\n`;
-    const { code, stdout, stderr } = await bank.foldlog(["produce", "-", "--timeout", "1s"], {
+    // The silence that it bears has to last for the first producer of this broker to be opened.
+    const { code, stdout, stderr } = await bank.foldlog(["produce", "-", "--timeout", "10s"], {
       input,
     });
     expect(stdout).toMatch(/sent +1 /);
@@ -115,7 +116,7 @@ describe("with its workers", () => {
     workers = bank.start(["run", ...all], { env });
   });
 
-  test("status says that all is well once they are at work", { timeout: 60_000 }, async () => {
+  test("status says that all is well once they are at work", { timeout: 90_000 }, async () => {
     const found = await until(
       "status to be good",
       async () => {
@@ -135,7 +136,7 @@ describe("with its workers", () => {
       { name: "command_status", topic: "bank.account.replies", members: 1, assigned: 12 },
       { name: "event_index", members: 1, assigned: 12 },
     ]);
-    const { stdout } = await bank.foldlog(["status"]);
+    const { stdout } = await told(bank, ["status"]);
     expect(stdout).toMatch(/Nothing is wrong/);
     expect(stdout).toMatch(/^account +1 +12 of 12 +0 +0 +0/m);
   });

@@ -116,10 +116,14 @@ export function produceTests(bank: () => OwnBank): void {
     const load = ["--rate", "200", "--for", "2s", "--accounts", "5", "--seed", run];
     const finished = await bank().foldlog(["produce", ...load, "--json"]);
     const { rejections, ...summary } = summaryOf(finished);
-    expect(summary).toMatchObject({ sent: 400, unanswered: 0, conflict: 0, failed: 0, seed: run });
+    expect(summary).toMatchObject({ unanswered: 0, conflict: 0, failed: 0, seed: run });
     expect(Object.keys(rejections as object)).toEqual(["InsufficientFunds"]);
-    expect(Number(summary["accepted"]) + Number(summary["rejected"])).toBe(400);
+    const sent = Number(summary["sent"]);
+    expect(sent).toBeGreaterThan(0);
+    expect(Number(summary["accepted"]) + Number(summary["rejected"])).toBe(sent);
     expect(finished.stderr).toContain(`Seed ${run}: 400 commands on 5 accounts`);
+    // It ends with its time, also where a busy machine has not sent all by then, and says so.
+    expect(finished.stderr.includes("400 were asked for")).toBe(sent !== 400);
   });
 
   test("at Ctrl-C waits for what is in flight, sums up, and exits with 130", async () => {

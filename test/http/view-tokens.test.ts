@@ -263,11 +263,12 @@ describe("when the views are turned over to another version", () => {
        values ($1, 2, '', '', '{things}')`,
       [projection.name],
     );
+    const other = database.open(database.superuserUrl);
+    await other.query("select 1"); // A reader waits two seconds for a lock: too short to connect meanwhile.
     const reads: Promise<Answer>[] = [];
     await admin.transaction("read write", async (session) => {
       await session.query("drop view public.things");
       reads.push(views.get(`/views/things/x?token=${token(5n, 1)}`));
-      const other = database.open(database.superuserUrl);
       await until("a reader that waits", async () => {
         const sql = `select from pg_stat_activity
           where wait_event_type = 'Lock' and application_name = 'foldlog gateway'

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +13,7 @@ import { kafkaLog } from "../../engine/kafka/kafka-log.ts";
 import type { Log, OutRecord } from "../../engine/log.ts";
 import { prepareDatabase } from "../../engine/postgres/prepare-database.ts";
 import { projectorRole, readerRole } from "../../engine/projections/tables.ts";
+import { freePorts } from "../../ops/stack/ports.ts";
 import { projectionsOf } from "../../ops/verbs/migrate.ts";
 import { workers } from "../../processors/workers.ts";
 import { registerAll } from "../../engine/schemas/register.ts";
@@ -121,7 +121,7 @@ export async function startProcess(
   stateDir: string,
   { args = [program, ...names], databaseUrl = inject("databaseUrl") }: StartOptions = {},
 ): Promise<BankProcess> {
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const role = names.find((name) => name !== "account");
   const child = spawn(process.execPath, args, {
     env: {
@@ -157,12 +157,4 @@ export async function startProcess(
   };
   ports.set(started, port);
   return started;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

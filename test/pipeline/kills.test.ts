@@ -3,6 +3,7 @@ import { cpSync, rmSync } from "node:fs";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { sqliteStores } from "../../engine/commands/sqlite-store.ts";
 import type { OutRecord } from "../../engine/log.ts";
+import { partitionOf } from "../../engine/message.ts";
 import { randomFrom } from "../../engine/testing/jumping-clock.ts";
 import type { Topic } from "../../engine/topic.ts";
 import { topics } from "../../topics/catalog.ts";
@@ -32,11 +33,18 @@ beforeEach(() => {
   random = randomFrom(seed);
 });
 
-/** Commands on accounts of their own: some are sent twice, some must be rejected. */
+/**
+ * Commands on accounts of their own: some are sent twice, some must be rejected. Every partition has some: a writer finds
+ * out only by a command that it was replaced.
+ */
 function someCommands(count: number): OutRecord[] {
   const run = randomUUID().slice(0, 8);
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)] as T;
-  const accounts = Array.from({ length: 40 }, (_, i) => `${run}-${i}`);
+  const accounts: string[] = [];
+  const reached = () => new Set(accounts.map((it) => partitionOf(it, partitions.length)));
+  while (accounts.length < 40 || reached().size < partitions.length) {
+    accounts.push(`${run}-${accounts.length}`);
+  }
   const records = accounts.map((accountId) =>
     bank.command("OpenAccount", { commandId: `${accountId}-open`, accountId, owner: "Ada" }),
   );

@@ -61,6 +61,10 @@ export async function setGroupOffset(
   const writer = await log.openWriter({ transactionalId: group });
   await writer.transact({ records: [], consumed: { group, ...to } });
   await writer.close();
+  // Before its marker is written the group has no offset, and a consumer would begin at the start.
+  await until("the offset to be seen", async () => {
+    return (await log.committedOffset(group, to)) === to.offset;
+  });
 }
 
 /** What a stock consumer hands over from `offset` until the record with the value `last`, as `<offset>:<value>`. */
