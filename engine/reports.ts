@@ -5,7 +5,10 @@ import type { TopicPartition } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { ProjectionHooks } from "./projections/projector.ts";
 
-/** What the loops tell of themselves, as metrics, health and one line of log a change of state. */
+/**
+ * What the loops tell of themselves, as metrics, health and one line of log a change of state. `gone` is for a partition
+ * that is another's now: a gauge that nobody sets any more would say for ever what was so at last.
+ */
 
 export interface Reports {
   readonly metrics: Metrics;
@@ -17,11 +20,19 @@ export function commandHooks(
   worker: string,
   of: TopicPartition,
   { metrics, logger, health }: Reports,
-): CommandHooks {
+): CommandHooks & { gone(): void } {
   const key = keyOf(of);
   const partition = String(of.partition);
+  /** What it was last held up at. */
+  let stuckAt: string | null = null;
+  const goOn = () => {
+    if (stuckAt === null) return;
+    metrics.remove("foldlog_restore_stuck_seconds", { worker, topic: stuckAt, partition });
+    stuckAt = null;
+  };
   return {
     opening: (reason, error) => {
+      goOn();
       if (reason === "assigned") return;
       metrics.add("foldlog_writer_reopened_total", { worker, reason });
       health.set(key, "retrying", error?.message ?? reason);
@@ -31,11 +42,14 @@ export function commandHooks(
       );
     },
     stuck: (at, stuckMs) => {
+      if (stuckAt !== at.topic) goOn();
+      stuckAt = at.topic;
       const labels = { worker, topic: at.topic, partition };
       metrics.set("foldlog_restore_stuck_seconds", labels, stuckMs / 1000);
       health.set(key, "opening", `waits for an open transaction on ${keyOf(at)}`);
     },
     ready: ({ fromStore, tookMs, resume, suspicion }) => {
+      goOn();
       const from = fromStore ? "store" : "log";
       metrics.observe("foldlog_restore_duration_seconds", { worker, from }, tookMs / 1000);
       health.set(key, "ready");
@@ -69,14 +83,25 @@ export function commandHooks(
     lag: (records) => {
       metrics.set("foldlog_command_lag_records", { worker, partition }, records);
     },
+    gone: () => {
+      goOn();
+      metrics.remove("foldlog_command_lag_records", { worker, partition });
+    },
   };
 }
+
+const projectionGauges = [
+  "foldlog_projection_position",
+  "foldlog_projection_lag_events",
+  "foldlog_projection_lag_seconds",
+  "foldlog_projection_stopped",
+] as const;
 
 export function projectionHooks(
   projection: string,
   of: TopicPartition,
   { metrics, logger, health }: Reports,
-): ProjectionHooks {
+): ProjectionHooks & { gone(): void } {
   const key = keyOf(of);
   const labels = { projection, topic: of.topic, partition: String(of.partition) };
   metrics.set("foldlog_projection_stopped", labels, 0);
@@ -103,6 +128,9 @@ export function projectionHooks(
       health.set(key, "stopped", `at ${coordinates}: ${cause.message}`);
       const why = cause.message;
       logger.error({ partition: key, coordinates, event, type, why }, "stopped at an event");
+    },
+    gone: () => {
+      for (const name of projectionGauges) metrics.remove(name, labels);
     },
   };
 }

@@ -105,24 +105,18 @@ async function runCommands(
   await inGroup(
     { log, config, group, topics: [topics.commands.name], health, logger },
     signal,
-    (membership) => (of, stop) =>
-      processCommands(
-        {
-          decider,
-          topics,
-          partition: of.partition,
-          group,
-          log,
-          codec,
-          openStore,
-          openNote,
-          clock: systemClock,
-          confirm: (it) => membership.confirm(it),
-          hooks: commandHooks(name, of, { metrics, logger, health }),
-          limits: commandLimits,
-        },
-        stop,
-      ),
+    (membership) => async (of, stop) => {
+      const hooks = commandHooks(name, of, { metrics, logger, health });
+      const confirm = (it: TopicPartition) => membership.confirm(it);
+      const { partition } = of;
+      const run = { decider, topics, partition, group, log, codec, openStore, openNote };
+      const limits = commandLimits;
+      try {
+        return await processCommands({ ...run, clock: systemClock, confirm, hooks, limits }, stop);
+      } finally {
+        hooks.gone();
+      }
+    },
   );
 }
 
@@ -172,6 +166,7 @@ async function runViews(
         try {
           return await runProjection({ ...run, confirm, hooks, limits: projectionLimits }, stop);
         } finally {
+          hooks.gone();
           await reader.close();
         }
       },
