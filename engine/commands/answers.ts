@@ -118,6 +118,17 @@ export class Answers {
     this.drop(evicted);
   }
 
+  /** Forgets the answer of this id, which must be remembered, and whatever came before it. */
+  forgetUpTo(aggregateId: string, commandId: string): void {
+    const last = nameOf(aggregateId, commandId);
+    const evicted: string[] = [];
+    for (const [at, name] of this.byOffset.inOrder()) {
+      evicted.push(at);
+      if (name.toString("utf8") === last) break;
+    }
+    this.drop(evicted);
+  }
+
   /**
    * Remembers an answer, which must not be remembered yet, with the offset of its reply. Offsets must come in
    * ascending order.

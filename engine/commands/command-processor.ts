@@ -13,7 +13,8 @@ import { CrashBreaker, type Suspicion } from "./crash-breaker.ts";
 import { Draft, type DraftContext, type SnapshotLimits, snapshotLimits } from "./draft.ts";
 import type { Note, OpenNote } from "./note.ts";
 import { foldIdentity, PartitionState, type PartitionStateOptions } from "./partition-state.ts";
-import { type Marks, restore, storeFitsLog } from "./restore.ts";
+import { restore, withOwnStore } from "./restore.ts";
+import type { Marks } from "./restore-reads.ts";
 import type { OpenStore, Store } from "./store.ts";
 
 /** One partition of commands of one aggregate, and all that it takes to process it. */
@@ -41,6 +42,11 @@ export interface CommandLimits extends BatchLimits {
   readonly maxCached: number;
   /** How long what is committed may wait before it is written to the local store. */
   readonly storeDelayMs: number;
+  /**
+   * So many changed entries of a restore wait for the local store at most. Fewer are written after the partition is
+   * ready: the first command need not wait for the disk.
+   */
+  readonly maxUnwritten: number;
 }
 
 export const commandLimits: CommandLimits = {
@@ -52,6 +58,7 @@ export const commandLimits: CommandLimits = {
   snapshots: snapshotLimits,
   maxCached: 10_000,
   storeDelayMs: 200,
+  maxUnwritten: 60_000,
 };
 
 /** What a partition tells of itself, for metrics, readiness and one line of log a change of state. */
@@ -207,28 +214,17 @@ async function restorePartition<S>(
   };
 
   const notBefore = startedAt - tombstoneLifeMs;
-  let { state, restored } = PartitionState.open(options, startedAt, notBefore);
-  if (restored && !(await storeFitsLog({ ...common, onStuck, state }, signal))) {
-    state = state.emptied(startedAt);
-    restored = false;
-  }
-  const restoring = { ...common, onStuck, state, fromStore: restored };
-  const resume = await withOwnStore(state, () => restore(restoring, signal));
+  const opened = PartitionState.open(options, startedAt, notBefore);
+  const { maxUnwritten } = limits;
+  const restoring = { ...common, onStuck, maxUnwritten, state: opened.state };
+  const { state, fromStore, resume } = await restore(
+    { ...restoring, fromStore: opened.restored },
+    signal,
+  );
   const breaker = new CrashBreaker(note, { clusterId, resume });
   const { suspicion } = breaker;
-  hooks.ready({ fromStore: restored, tookMs: clock.now() - startedAt, resume, suspicion });
+  hooks.ready({ fromStore, tookMs: clock.now() - startedAt, resume, suspicion });
   return { reader, state, resume, breaker };
-}
-
-/** What fails while another worker has the store fails for that: what is read there says nothing about the log. */
-async function withOwnStore<S, T>(state: PartitionState<S>, run: () => Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    const isOther = !(error instanceof WriterLostError || error instanceof TransientError);
-    if (isOther) state.requireStore();
-    throw error;
-  }
 }
 
 interface Work<S> {

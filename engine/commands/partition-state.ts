@@ -49,8 +49,11 @@ export interface PartitionStateOptions<S> {
   readonly maxCached: number;
 }
 
+/** Of what is stored and what it means; a store of another one is dropped. */
+const format = 2;
+
 interface StoredCheckpoint extends StoreIdentity {
-  readonly format: 1;
+  readonly format: typeof format;
   /** Unique for each write: what the compare compares. */
   readonly mark: string;
   /** `false` while a restore from nothing is under way: such a store is of no use to the next one. */
@@ -187,6 +190,12 @@ export class PartitionState<S> {
     this.keepInCache(aggregateId, entry);
   }
 
+  /** As if nothing had been read of an aggregate of which there is only a snapshot. */
+  forget(aggregateId: string): void {
+    this.states.delete(aggregateId);
+    this.cache.delete(aggregateId);
+  }
+
   /** The aggregates that no snapshot reflects, the longest unreflected first. */
   *dirtyLongest(): Generator<readonly [aggregateId: string, since: bigint]> {
     for (const [since, id] of this.unsnapshotted.inOrder())
@@ -219,7 +228,7 @@ export class PartitionState<S> {
     const { progress, answers } = this;
     const checkpoint: StoredCheckpoint = {
       ...this.options.identity,
-      format: 1,
+      format,
       mark: `${this.options.owner}/${this.writes++}`,
       whole,
       writtenAt: now,
@@ -299,7 +308,7 @@ function parseCheckpoint(bytes: Buffer | null): StoredCheckpoint | null {
   if (bytes === null) return null;
   try {
     const parsed = JSON.parse(bytes.toString("utf8")) as StoredCheckpoint;
-    return (parsed as { format: number }).format === 1 ? parsed : null;
+    return (parsed as { format: number }).format === format ? parsed : null;
   } catch {
     return null; // Not one of ours: dropped, and folded anew.
   }

@@ -1,82 +1,73 @@
-import type { Clock } from "../clock.ts";
-import type { Codec, Decoded } from "../codec.ts";
-import type { Decider, Message } from "../decider.ts";
-import { FatalError, messageOf, PoisonError } from "../errors.ts";
 import type { Position, Reply } from "../generated.ts";
-import {
-  headerOf,
-  type LogOffsets,
-  type LogRecord,
-  type Reader,
-  type ReadLimits,
-  type Slice,
-  type TopicPartition,
-} from "../log.ts";
+import { FatalError, TransientError, WriterLostError } from "../errors.ts";
+import type { Message } from "../decider.ts";
+import { headerOf, type LogRecord } from "../log.ts";
 import { aggregateIdOfSnapshot, headers, parseEventKey, positionKey } from "../message.ts";
-import type { AggregateTopics, Topic } from "../topic.ts";
 import { latest } from "./answers.ts";
 import type { PartitionState } from "./partition-state.ts";
+import { atLeast, decoded, type Restore, slices, unreadable } from "./restore-reads.ts";
+import { resumePoint } from "./resume-point.ts";
 import { requireSoleWriter } from "./sole-writer.ts";
 
-/** What a restore reads with, and what it fills. */
-export interface Restore<S> {
-  readonly decider: Decider<S, Message, Message, string>;
-  readonly topics: AggregateTopics;
-  readonly partition: number;
-  readonly codec: Codec;
-  readonly reader: Reader;
-  readonly clock: Clock;
-  readonly fold: string;
-  /** Empty, or as the local store has it. */
+/** What a restore came to. */
+export interface Restored<S> {
   readonly state: PartitionState<S>;
-  /** Whether `state` came from the local store. */
   readonly fromStore: boolean;
-  /** The bounds of each topic, taken after the fencing of every earlier writer. */
-  readonly marks: Marks;
-  /** The group's committed offset on the commands topic. */
-  readonly committed: bigint | null;
-  /** Called while a foreign open transaction keeps the restore from its end. */
-  readonly onStuck: (of: TopicPartition, stuckMs: number) => void;
-}
-
-export interface Marks {
-  readonly commands: LogOffsets;
-  readonly events: LogOffsets;
-  readonly snapshots: LogOffsets;
-  readonly replies: LogOffsets;
-}
-
-export type Marked = keyof Marks;
-
-const limits: ReadLimits = { maxBytes: 1 << 20, maxWaitMs: 500 };
-/** A transaction times out after ten seconds, and the broker looks for such every ten. */
-const patienceMs = 20_000;
-/**
- * So many changed entries wait for the local store at most. Fewer are written after the partition is ready: the
- * first command need not wait for the disk.
- */
-const chunk = 60_000;
-
-/** What the log says of how far the commands have been consumed. */
-interface Consumed {
-  readonly position: Position | null;
-  readonly byReplies: bigint | null;
-  readonly byEvents: bigint | null;
+  /** Where to go on with the commands. */
+  readonly resume: bigint;
 }
 
 /**
- * Brings `state` to the end of the log as of `marks`, and tells where to go on with the commands.
- *
- * Everything is reached by position, never by counting records. A store that the log contradicts must have
- * been emptied before (`storeFitsLog`).
+ * Brings a state to the end of the log as of `marks`. A store that the log contradicts is emptied, and all is read
+ * from the log. Everything is reached by position, never by counting records; and what is read is in `state` at once,
+ * how far the commands were consumed too, for it may be written to the store at any time.
  * @throws FatalError `OFFSETS_AHEAD`, `COMMANDS_LOST`, `LOG_TRUNCATED`, `VERSION_GAP`, `UNREADABLE_LOG`
  * @throws WriterLostError `fenced` where another worker has taken over meanwhile
  */
-export async function restore<S>(run: Restore<S>, signal: AbortSignal): Promise<bigint> {
-  const position = await restoreSnapshots(run, signal);
-  const byEvents = await restoreEvents(run, position, signal);
-  const byReplies = await restoreReplies(run, position, signal);
-  const resume = await resumePoint(run, { position, byEvents, byReplies }, signal);
+export async function restore<S>(run: Restore<S>, signal: AbortSignal): Promise<Restored<S>> {
+  const { state } = run;
+  const { fromStore } = run;
+  const from = fromStore ? restoreFromStore : restoreFromLog;
+  const resume = await withOwnStore(state, () => from(run, signal));
+  if (resume !== null) return { state, fromStore, resume };
+  return restore({ ...run, state: state.emptied(run.clock.now()), fromStore: false }, signal);
+}
+
+/** What fails while another worker has the store fails for that: what is read there says nothing about the log. */
+export async function withOwnStore<S, T>(
+  state: PartitionState<S>,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const isOther = !(error instanceof WriterLostError || error instanceof TransientError);
+    if (isOther) state.requireStore();
+    throw error;
+  }
+}
+
+/** `null` where the store has to go. */
+async function restoreFromStore<S>(run: Restore<S>, signal: AbortSignal): Promise<bigint | null> {
+  if (!(await storeFitsLog(run, signal))) return null;
+  const found = await restoreSnapshots(run, signal);
+  // Its own snapshots of these are what it holds instead of their events, and compaction takes them away.
+  return found.foreign.size > 0 ? null : restoreRest(run, found, signal);
+}
+
+async function restoreFromLog<S>(run: Restore<S>, signal: AbortSignal): Promise<bigint> {
+  return restoreRest(run, await restoreSnapshots(run, signal), signal);
+}
+
+async function restoreRest<S>(
+  run: Restore<S>,
+  { position }: Snapshots,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const isCovered = position?.foldVersion === run.fold;
+  await restoreEvents(run, isCovered ? BigInt(position.coveredFrom) : 0n, signal);
+  await restoreReplies(run, position, signal);
+  const resume = await resumePoint(run, signal);
   const { progress } = run.state;
   progress.commands = resume;
   progress.events = run.marks.events.end;
@@ -86,61 +77,37 @@ export async function restore<S>(run: Restore<S>, signal: AbortSignal): Promise<
 }
 
 /** Whether what the local store remembers of the log is there, and is the same. */
-export async function storeFitsLog<S>(
-  { reader, topics, partition, state, marks }: Omit<Restore<S>, "fromStore" | "committed">,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { events, snapshots, replies, lastEvent } = state.progress;
+async function storeFitsLog<S>(run: Restore<S>, signal: AbortSignal): Promise<boolean> {
+  const { marks } = run;
+  const { events, snapshots, replies, lastEvent } = run.state.progress;
   if (events > marks.events.end || snapshots > marks.snapshots.end || replies > marks.replies.end) {
     return false;
   }
   if (!lastEvent) return true;
   if (lastEvent.offset < marks.events.start) return false;
-  const of = { topic: topics.events.name, partition };
-  for (let { offset } = lastEvent; offset <= lastEvent.offset;) {
-    const { records, next } = await reader.read(
-      { ...of, offset },
-      { ...limits, maxBytes: 1 },
-      signal,
-    );
-    signal.throwIfAborted();
+  for await (const { records } of slices(run, "events", lastEvent.offset, signal)) {
     const [record] = records;
     if (record) return record.offset === lastEvent.offset && String(record.key) === lastEvent.key;
-    offset = next;
   }
   return false;
 }
 
-/**
- * Reads a topic up to its mark; waits, however long, where an open transaction stands before it. What a slice has
- * beyond the mark is cut off: it is the work of a successor, and the rest of that is not read.
- */
-async function* slices<S>(
-  { reader, topics, partition, clock, marks, onStuck }: Restore<S>,
-  kind: Marked,
-  from: bigint,
-  signal: AbortSignal,
-): AsyncGenerator<Slice> {
-  const of = { topic: topics[kind].name, partition };
-  const { end } = marks[kind];
-  let offset = from;
-  let since = clock.now();
-  while (offset < end) {
-    const slice = await reader.read({ ...of, offset }, limits, signal);
-    signal.throwIfAborted();
-    if (slice.next > offset) {
-      offset = slice.next < end ? slice.next : end;
-      since = clock.now();
-      yield { ...slice, records: slice.records.filter((it) => it.offset < end), next: offset };
-    } else if (clock.now() - since > patienceMs) onStuck(of, clock.now() - since);
-  }
+interface Snapshots {
+  /** The last one that there is; of a store, that has come since. */
+  readonly position: Position | null;
+  /**
+   * The aggregates whose last snapshot is of another fold. Compaction leaves them that one alone, so that nothing may
+   * count on the ones before it.
+   */
+  readonly foreign: ReadonlySet<string>;
 }
 
-async function restoreSnapshots<S>(run: Restore<S>, signal: AbortSignal): Promise<Position | null> {
+async function restoreSnapshots<S>(run: Restore<S>, signal: AbortSignal): Promise<Snapshots> {
   const { topics, codec, state, fold, marks } = run;
-  const { progress } = state;
+  const { progress, answers } = state;
   const from = run.fromStore ? progress.snapshots : marks.snapshots.start;
   let position: Position | null = null;
+  const foreign = new Set<string>();
   for await (const slice of slices(
     run,
     "snapshots",
@@ -155,34 +122,41 @@ async function restoreSnapshots<S>(run: Restore<S>, signal: AbortSignal): Promis
       if (record.value === null) continue;
       const key = String(record.key);
       if (key === positionKey) {
-        position = read(codec, topics.snapshots, record).data as unknown as Position;
+        position = decoded(codec, topics.snapshots, record).data as unknown as Position;
+        progress.commands = atLeast(progress.commands, BigInt(position.nextOffset));
+        answers.horizon = latest(answers.horizon, position.horizon);
+        answers.latestIssueTime = latest(answers.latestIssueTime, position.latestIssueTime);
         continue;
       }
-      if (headerOf(record, headers.foldVersion) !== fold) continue;
       const id = aggregateIdOfSnapshot(key);
+      if (headerOf(record, headers.foldVersion) !== fold) {
+        foreign.add(id);
+        if (!run.fromStore) state.forget(id);
+        continue;
+      }
+      foreign.delete(id);
       const version = Number(headerOf(record, headers.version));
       const known = state.get(id);
       if (version > known.version) {
         const bytes = Buffer.from(record.value);
-        const decoded = read(codec, topics.snapshots, record).data as S;
-        state.set(id, { state: decoded, version, bytes, dirty: null });
+        const snapshot = decoded(codec, topics.snapshots, record).data as S;
+        state.set(id, { state: snapshot, version, bytes, dirty: null });
       } else if (version === known.version && known.dirty) state.set(id, { ...known, dirty: null });
     }
     progress.snapshots = slice.next;
     relieve(run);
   }
-  return position;
+  return { position, foreign };
 }
 
-/** @returns the command offset after the one of the last event, or `null` where there is no event */
+/** `covered`: below it every event is in a snapshot. */
 async function restoreEvents<S>(
   run: Restore<S>,
-  position: Position | null,
+  covered: bigint,
   signal: AbortSignal,
-): Promise<bigint | null> {
-  const { state, topics, marks, fold, fromStore } = run;
+): Promise<void> {
+  const { state, topics, marks, fromStore } = run;
   const { progress } = state;
-  const covered = position?.foldVersion === fold ? BigInt(position.coveredFrom) : 0n;
   if (covered > marks.events.end) {
     await requireSoleWriter(run, signal);
     throw new FatalError(
@@ -194,7 +168,6 @@ async function restoreEvents<S>(
   // The last event is always read: it says how far the commands were consumed.
   const last = progress.lastEvent?.offset ?? progress.events;
   const from = atLeast(fromStore ? last : covered, marks.events.start);
-  let consumed: bigint | null = null;
   for await (const slice of slices(run, "events", from, signal)) {
     await run.codec.learn(
       slice.records.map(({ value }) => value),
@@ -206,12 +179,11 @@ async function restoreEvents<S>(
       progress.lastEvent = { offset: record.offset, key: String(record.key) };
       progress.lastEventTime = Math.max(progress.lastEventTime, record.timestamp);
       const offset = headerOf(record, headers.commandOffset);
-      consumed = offset === null ? consumed : BigInt(offset) + 1n;
+      if (offset !== null) progress.commands = atLeast(progress.commands, BigInt(offset) + 1n);
     }
     progress.events = slice.next;
     relieve(run);
   }
-  return consumed;
 }
 
 function foldSlice<S>(run: Restore<S>, records: readonly LogRecord[]): void {
@@ -231,7 +203,7 @@ function foldSlice<S>(run: Restore<S>, records: readonly LogRecord[]): void {
           `${JSON.stringify(aggregateId)}, which is at ${known.version}: events are missing from the log.`,
       );
     }
-    const event = read(codec, topics.events, record) as Message;
+    const event = decoded(codec, topics.events, record) as Message;
     const dirty = state.get(aggregateId).dirty ?? { since: record.offset, at: record.timestamp };
     const { since, at } = folded.get(aggregateId) ?? dirty;
     folded.set(aggregateId, { state: decider.evolve(known.state, event), version, since, at });
@@ -242,31 +214,26 @@ function foldSlice<S>(run: Restore<S>, records: readonly LogRecord[]): void {
   }
 }
 
-/** @returns the command offset after the last one replied to, or `null` where there is no reply */
 async function restoreReplies<S>(
   run: Restore<S>,
   position: Position | null,
   signal: AbortSignal,
-): Promise<bigint | null> {
+): Promise<void> {
   const { state, topics, marks, codec } = run;
   const { answers, progress } = state;
   const from = run.fromStore ? progress.replies : BigInt(position?.oldestReply ?? 0);
-  answers.horizon = latest(answers.horizon, position?.horizon ?? null);
-  answers.latestIssueTime = latest(answers.latestIssueTime, position?.latestIssueTime ?? null);
   if (from < marks.replies.start || from > marks.replies.end) {
     // Replies that should be remembered are gone: whatever was issued before the last of them may have run.
     answers.horizon = latest(answers.horizon, answers.latestIssueTime);
   }
-  let consumed: bigint | null = null;
   for await (const slice of slices(run, "replies", atLeast(from, marks.replies.start), signal)) {
     await codec.learn(
       slice.records.map(({ value }) => value),
       signal,
     );
     for (const record of slice.records) {
-      const reply = read(codec, topics.replies, record).data as unknown as Reply;
-      const next = BigInt(reply.commandOffset) + 1n;
-      if (consumed === null || next > consumed) consumed = next;
+      const reply = decoded(codec, topics.replies, record).data as unknown as Reply;
+      progress.commands = atLeast(progress.commands, BigInt(reply.commandOffset) + 1n);
       remember(state, record, reply);
       const oldest = headerOf(record, headers.oldestReply);
       if (oldest !== null) answers.forgetBefore(BigInt(oldest));
@@ -276,7 +243,6 @@ async function restoreReplies<S>(
     progress.replies = slice.next;
     relieve(run);
   }
-  return consumed;
 }
 
 function remember<S>(state: PartitionState<S>, record: LogRecord, reply: Reply): void {
@@ -293,104 +259,15 @@ function remember<S>(state: PartitionState<S>, record: LogRecord, reply: Reply):
     issueTime: reply.issuedAt,
     appendTime: record.timestamp,
   };
-  if (state.answers.find(aggregateId, commandId) !== null) return;
+  const known = state.answers.find(aggregateId, commandId);
+  if (known !== null) {
+    if (known.firstOffset === answer.firstOffset) return;
+    // It ran again: so it was forgotten, and all before it, by a transaction that had no reply to say so.
+    state.answers.forgetUpTo(aggregateId, commandId);
+  }
   state.answers.remember({ aggregateId, commandId, answer }, record.offset);
 }
 
-async function resumePoint<S>(
-  run: Restore<S>,
-  { position, byEvents, byReplies }: Consumed,
-  signal: AbortSignal,
-): Promise<bigint> {
-  const { committed, marks, topics, partition, state, fromStore } = run;
-  const { start, end } = marks.commands;
-  const of = `${topics.commands.name}/${partition}`;
-  const known = [
-    position === null ? null : BigInt(position.nextOffset),
-    byEvents,
-    byReplies,
-    fromStore ? state.progress.commands : null,
-  ].filter((it) => it !== null);
-  const resume = known.reduce(atLeast, 0n);
-
-  if (resume > end) {
-    await requireSoleWriter(run, signal);
-    throw new FatalError(
-      "LOG_TRUNCATED",
-      `${of} was consumed up to ${resume}, but ends at ${end}: the topic was deleted or created anew. ` +
-        `Restore it, or start over in another namespace.`,
-    );
-  }
-  const next = atLeast(resume, start);
-  if (committed !== null && committed > next && (await holdsData(run, next, committed, signal))) {
-    await requireSoleWriter(run, signal);
-    throw new FatalError(
-      "OFFSETS_AHEAD",
-      `The group's committed offset ${committed} on ${of} would skip commands: the log says ${next}. ` +
-        `Delete the group's offsets (kafka-consumer-groups.sh --delete-offsets); they are not needed.`,
-    );
-  }
-  if (start > resume && (committed === null || committed < start)) {
-    await requireSoleWriter(run, signal);
-    throw new FatalError(
-      "COMMANDS_LOST",
-      `${of} begins at ${start}, but was consumed only up to ${resume}: commands in between were deleted ` +
-        `before any worker saw them. To accept the loss, set the group's offset to ${start} ` +
-        `(kafka-consumer-groups.sh --reset-offsets --to-earliest).`,
-    );
-  }
-  return committed === null ? next : atLeast(next, committed);
-}
-
-/** Whether a command stands in `[from, before)`; control and aborted records are none. */
-async function holdsData<S>(
-  run: Restore<S>,
-  from: bigint,
-  before: bigint,
-  signal: AbortSignal,
-): Promise<boolean> {
-  const marks = { ...run.marks, commands: { ...run.marks.commands, end: before } };
-  if (before > run.marks.commands.end) return true;
-  for await (const { records } of slices({ ...run, marks }, "commands", from, signal)) {
-    if (records.length > 0) return true;
-  }
-  return false;
-}
-
-/** A restore of much must not hold it all in memory. */
-function relieve<S>({ state, fromStore, clock }: Restore<S>): void {
-  if (state.unwritten > chunk) state.write(fromStore, clock.now());
-}
-
-function read(codec: Codec, topic: Topic, record: LogRecord): Decoded {
-  try {
-    if (record.value === null) throw new PoisonError("BAD_WIRE_FORMAT", "it has no value");
-    return codec.decode(topic, record.value);
-  } catch (error) {
-    if (!(error instanceof PoisonError)) throw error;
-    throw unreadable(topic, null, record, messageOf(error), error);
-  }
-}
-
-function unreadable(
-  topic: Topic,
-  partition: number | null,
-  { offset }: LogRecord,
-  why: string,
-  cause?: unknown,
-): FatalError {
-  const where =
-    partition === null
-      ? `${topic.name} at offset ${offset}`
-      : `${topic.name}/${partition}/${offset}`;
-  return new FatalError(
-    "UNREADABLE_LOG",
-    `Today's code cannot read ${where}, which a worker wrote: ${why}. Run the version that wrote it, ` +
-      `or bring its schema back.`,
-    { cause },
-  );
-}
-
-function atLeast(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
+function relieve<S>({ state, fromStore, clock, maxUnwritten }: Restore<S>): void {
+  if (state.unwritten > maxUnwritten) state.write(fromStore, clock.now());
 }

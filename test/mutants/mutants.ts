@@ -1,6 +1,7 @@
 import type { Mutant } from "./mutant.ts";
 import { mutantsOfAdapters } from "./of-adapters.ts";
 import { mutantsOfCommands } from "./of-commands.ts";
+import { mutantsOfRestores } from "./of-restores.ts";
 import { mutantsOfState } from "./of-state.ts";
 import { mutantsOfViews } from "./of-views.ts";
 
@@ -11,6 +12,7 @@ import { mutantsOfViews } from "./of-views.ts";
 export const mutants: readonly Mutant[] = [
   ...mutantsOfCommands,
   ...mutantsOfState,
+  ...mutantsOfRestores,
   ...mutantsOfViews,
   ...mutantsOfAdapters,
 ];

@@ -192,14 +192,6 @@ export const mutantsOfCommands: readonly Mutant[] = [
     killedBy: simulation,
   },
   {
-    name: "store-not-checked",
-    breaks: "G2: a local store that the log contradicts is used all the same.",
-    file: loop,
-    find: "if (restored && !(await storeFitsLog(",
-    replace: "if (!restored && !(await storeFitsLog(",
-    killedBy: restored,
-  },
-  {
     name: "batch-boundary",
     breaks: "G2: the record between two batches is passed over.",
     file: "engine/read-ahead.ts",
@@ -214,14 +206,6 @@ export const mutantsOfCommands: readonly Mutant[] = [
     find: "  state.requireStore();\n",
     replace: "",
     killedBy: restored,
-  },
-  {
-    name: "store-lost-blamed-on-log",
-    breaks: "G11: a worker ends with what it read from a local store after another has taken it.",
-    file: loop,
-    find: "if (isOther) state.requireStore();",
-    replace: "",
-    killedBy: { by: "unit", file: "test/simulation.test.ts" },
   },
   {
     name: "two-loops-at-once",

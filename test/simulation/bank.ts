@@ -89,6 +89,8 @@ export class Bank {
   readonly violations: string[] = [];
   private readonly clients = new Map<string, Client>();
   private readonly running = new Map<string, Promise<void>>();
+  private readonly folds = new WeakMap<Life, number>();
+  private readonly drawFold: () => number;
   private runs = 0;
 
   private constructor(kernel: Kernel, shape: Shape, hits: Hits, codec: Codec) {
@@ -117,7 +119,11 @@ export class Bank {
       topics: [this.topics.events],
     }));
     this.database = new Database(kernel, this.wire, this.projections);
-    this.disks = new Disks((life, point) => this.wire.springs(life, point));
+    this.disks = new Disks({
+      springs: (life, point) => this.wire.springs(life, point),
+      torn: (what) => this.violations.push(what),
+    });
+    this.drawFold = kernel.fork("folds");
   }
 
   static async open(kernel: Kernel, shape: Shape, hits: Hits): Promise<Bank> {
@@ -275,9 +281,11 @@ export class Bank {
     stop: AbortSignal,
   ): Promise<"aborted" | "dropped"> {
     const openStore = this.disks.storesOf(life);
+    const foldVersion = this.folds.get(life) ?? 1 + Math.floor(this.drawFold() * this.shape.folds);
+    this.folds.set(life, foldVersion);
     return processCommands<AccountState>(
       {
-        decider: accountDecider,
+        decider: { ...accountDecider, foldVersion },
         topics: this.topics,
         partition: of.partition,
         group: this.groupOf("account"),

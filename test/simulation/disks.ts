@@ -1,7 +1,28 @@
-import type { OpenStore } from "../../engine/commands/store.ts";
+import { sortable } from "../../engine/commands/answers.ts";
+import type { OpenStore, Store } from "../../engine/commands/store.ts";
 import { MemoryStoreFiles } from "../../engine/testing/memory-store.ts";
 import type { Failpoint } from "../chaos/plan.ts";
 import type { Life } from "./life.ts";
+
+interface DiskOptions {
+  /** Kills a process where it has been told to die. */
+  readonly springs: (life: Life, point: Failpoint) => boolean;
+  /** Told of a store that holds what it says not to have read. */
+  readonly torn: (what: string) => void;
+}
+
+/** Prefixes of entries that are in the order of an offset, and the topic whose offset that is. */
+const ordered = { o: "replies", q: "events" } as const;
+
+/** Entries at or beyond the position that the store says it has come to. */
+function tornIn(store: Store): readonly string[] {
+  const said = JSON.parse(String(store.checkpoint())) as Record<"replies" | "events", string>;
+  return (["o", "q"] as const).flatMap((prefix) => {
+    const topic = ordered[prefix];
+    const beyond = [...store.range(prefix, prefix + sortable(BigInt(said[topic])))];
+    return beyond.map(([key]) => `holds ${key}, and has come to ${said[topic]} of ${topic}`);
+  });
+}
 
 /** The local stores: a disk for each worker, which outlives its processes, and old copies of it. */
 export class Disks {
@@ -9,24 +30,26 @@ export class Disks {
   private readonly copies = new Map<string, MemoryStoreFiles[]>();
   /** The name by which a process with this disk joins groups; a copy has the same. */
   private readonly names = new Map<MemoryStoreFiles, string>();
-  private readonly springs: (life: Life, point: Failpoint) => boolean;
+  private readonly options: DiskOptions;
 
-  /** `springs` kills a process where it has been told to die. */
-  constructor(springs: (life: Life, point: Failpoint) => boolean) {
-    this.springs = springs;
+  constructor(options: DiskOptions) {
+    this.options = options;
   }
 
   /** The stores as one process opens them. */
   storesOf(life: Life): OpenStore {
+    const { springs, torn } = this.options;
     return async (name) => {
       const store = await this.of(life.name).open(name);
       return {
         ...store,
         replace: (...write) => {
           life.mustLive();
-          if (this.springs(life, "before:store")) life.crash();
+          if (springs(life, "before:store")) life.crash();
           const isDone = store.replace(...write);
-          if (this.springs(life, "after:store")) life.crash();
+          for (const what of isDone ? tornIn(store) : [])
+            torn(`STORE: ${life.name}'s ${name} ${what}`);
+          if (springs(life, "after:store")) life.crash();
           return isDone;
         },
         empty: (...write) => {

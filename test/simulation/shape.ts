@@ -15,6 +15,8 @@ export interface Shape {
   readonly skewMs: number;
   /** Whether a process joins its group by a name that it keeps when it is started again. */
   readonly areMembersNamed: boolean;
+  /** How many folds there are: of more than one, each start of a process draws its own, as in a deploy and a rollback. */
+  readonly folds: number;
   readonly commands: CommandLimits;
   readonly projections: BatchLimits;
 }
@@ -26,6 +28,9 @@ export function shapeOf(kernel: Kernel): Shape {
   const random = kernel.fork("shape");
   const oneOf = <T>(...choices: readonly T[]) =>
     choices[Math.floor(random() * choices.length)] as T;
+  const randomLater = kernel.fork("shape, what came later"); // So that older seeds keep their shapes.
+  const oneOfLater = <T>(...choices: readonly T[]) =>
+    choices[Math.floor(randomLater() * choices.length)] as T;
   const upTo = (most: number) => Math.floor(random() * (most + 1));
   const maxCount = oneOf(100_000, 100_000, 10 + upTo(20));
   const maxRecords = oneOf(1, 3, 10, 500);
@@ -37,6 +42,7 @@ export function shapeOf(kernel: Kernel): Shape {
     markerMs: oneOf(0, 5, 50, 50, 500),
     skewMs: oneOf(0, 0, 0, 5_000),
     areMembersNamed: oneOf(true, true, false),
+    folds: oneOfLater(1, 1, 2),
     commands: {
       ...commandLimits,
       // Not more at once than a worker remembers, as it is where nobody chose small limits.
@@ -51,6 +57,7 @@ export function shapeOf(kernel: Kernel): Shape {
       },
       maxCached: oneOf(10_000, 1, 2),
       storeDelayMs: oneOf(200, 0, 3_000),
+      maxUnwritten: oneOfLater(commandLimits.maxUnwritten, 0, 5),
     },
     projections: {
       ...projectionLimits,
