@@ -60,7 +60,7 @@ export const metricTable = {
   },
   foldlog_restore_stuck_seconds: {
     type: "gauge",
-    help: "How long a restore has waited for a foreign open transaction; 0 where none waits",
+    help: "How long a restore has waited for a foreign open transaction; no series where none waits",
     labels: ["worker", "topic", "partition"],
   },
   foldlog_state_bytes_max: {

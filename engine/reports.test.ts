@@ -31,6 +31,9 @@ test("a restore that goes on is no longer said to be held up", async () => {
   expect(await stuck()).toHaveLength(1);
   hooks.opening("transient", new TransientError("away"));
   expect(await stuck()).toEqual([]);
+  hooks.stuck(events, 23_000);
+  hooks.stuck(events, 0);
+  expect(await stuck()).toEqual([]);
 });
 
 test("a partition that has gone elsewhere leaves no gauge behind", async () => {

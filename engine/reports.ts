@@ -33,7 +33,10 @@ export function commandHooks(
   return {
     opening: (reason, error) => {
       goOn();
-      if (reason === "assigned") return;
+      if (reason === "assigned") {
+        health.set(key, "opening"); // Whatever an earlier run of it may have said at its end.
+        return;
+      }
       metrics.add("foldlog_writer_reopened_total", { worker, reason });
       health.set(key, "retrying", error?.message ?? reason);
       logger.warn(
@@ -42,7 +45,11 @@ export function commandHooks(
       );
     },
     stuck: (at, stuckMs) => {
-      if (stuckAt !== at.topic) goOn();
+      if (stuckAt !== at.topic || stuckMs === 0) goOn();
+      if (stuckMs === 0) {
+        health.set(key, "opening");
+        return;
+      }
       stuckAt = at.topic;
       const labels = { worker, topic: at.topic, partition };
       metrics.set("foldlog_restore_stuck_seconds", labels, stuckMs / 1000);

@@ -130,7 +130,7 @@ export function processPartition(run: BankRun, partition: number): RunningPartit
       limits: { ...commandLimits, ...run.limits },
       hooks: {
         opening: (reason) => story.push(`opening ${reason}`),
-        stuck: () => story.push("stuck"),
+        stuck: (_, ms) => story.push(ms === 0 ? "goes on" : "stuck"),
         ready: ({ fromStore, resume }) => {
           story.push(`ready from ${fromStore ? "store" : "log"}`);
           next = resume;

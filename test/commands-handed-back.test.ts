@@ -4,6 +4,7 @@ import type { Codec } from "../engine/codec.ts";
 import type { OpenStore } from "../engine/commands/store.ts";
 import { WriterLostError } from "../engine/errors.ts";
 import type { OutRecord } from "../engine/log.ts";
+import { positionKey } from "../engine/message.ts";
 import { jumpingClock } from "../engine/testing/jumping-clock.ts";
 import { MemoryLog } from "../engine/testing/memory-log.ts";
 import { MemoryStoreFiles } from "../engine/testing/memory-store.ts";
@@ -73,6 +74,18 @@ async function run(openStore: OpenStore, more: Partial<BankRun> = {}) {
 }
 
 const nowhere: OpenStore = (name) => new MemoryStoreFiles().open(name);
+/** Keeps a copy of the disk after each write. */
+function copying(files: MemoryStoreFiles, copies: MemoryStoreFiles[]): OpenStore {
+  return async (name) => {
+    const store = await files.open(name);
+    const replace: typeof store.replace = (...write) => {
+      const isDone = store.replace(...write);
+      copies.push(files.copy());
+      return isDone;
+    };
+    return { ...store, replace };
+  };
+}
 const replies = () => seen(codec, topics.replies, log.committed(at("replies")));
 const answers = () => replies().map(({ key, data }) => [key, data["outcome"], data["duplicate"]]);
 
@@ -96,6 +109,10 @@ describe("a fold that comes back after another one", () => {
       await run(store, { limits });
     }
     log.compact(at("snapshots"));
+    const [snapshot] = seen(codec, topics.snapshots, log.committed(at("snapshots"))).filter(
+      ({ key }) => key === "a",
+    );
+    expect(snapshot?.header("fold-version")).toMatch(/^1-/);
 
     await send(deposit("9"), open("10"));
     await run(nowhere, { limits });
@@ -107,7 +124,48 @@ describe("a fold that comes back after another one", () => {
   });
 });
 
+test("a position that counts on snapshots of another fold is not trusted", async () => {
+  const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 } };
+  await send(open("1"), deposit("2"));
+  await run(nowhere, { limits });
+  await send(open("3", "b"));
+  await run(nowhere, { limits });
+  const ours = log.committed(at("snapshots")).findLast(({ key }) => String(key) === positionKey);
+  for (const id of ["4", "5"]) {
+    await send(deposit(id, "b"));
+    await run(nowhere, { limits, decider: { ...accountDecider, foldVersion: 2 } });
+  }
+  const { data } = codec.decode(topics.snapshots, ours?.value ?? Buffer.alloc(0));
+  const position = { ...data, nextOffset: Number(sent), coveredFrom: 3 };
+  const value = codec.encode(topics.snapshots, "Position", position);
+  const record = { ...at("snapshots"), key: positionKey, value, headers: [], timestamp: 0 };
+  await (await log.openProducer()).send([record]);
+
+  await send(deposit("6"));
+  await run(nowhere, { limits });
+  expect(answers().at(-1)).toEqual(["6", "accepted", false]);
+});
+
 describe("a store that is written in the middle of a restore", () => {
+  test("is not used where it is past a snapshot of another fold", async () => {
+    const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 } };
+    const one = new MemoryStoreFiles();
+    await send(open("1"), deposit("2"));
+    await run(one.open, { limits });
+    await send(open("3", "b"));
+    await run(one.open, { limits });
+    for (const foldVersion of [1, 1, 2, 2]) {
+      await send(deposit(`${sent}`, "b"));
+      await run(nowhere, { limits, decider: { ...accountDecider, foldVersion } });
+    }
+    const copies: MemoryStoreFiles[] = [];
+    await run(copying(one, copies), { limits: { ...limits, maxUnwritten: 0 } });
+    for (const copy of copies.slice(1, -1)) {
+      await send(deposit(`${sent}`, "b"));
+      expect((await run(copy.open, { limits })).story).toContain("ready from log");
+    }
+  });
+
   test("says how far it has come, wherever its worker is killed", async () => {
     const one = new MemoryStoreFiles();
     await send(open("1"));
@@ -117,16 +175,7 @@ describe("a store that is written in the middle of a restore", () => {
     const before = [answers(), log.committed(at("dlq")).length];
 
     const copies: MemoryStoreFiles[] = [];
-    const copying: OpenStore = async (name) => {
-      const store = await one.open(name);
-      const replace: typeof store.replace = (...write) => {
-        const isDone = store.replace(...write);
-        copies.push(one.copy());
-        return isDone;
-      };
-      return { ...store, replace };
-    };
-    await run(copying, { limits: { maxUnwritten: 0 } });
+    await run(copying(one, copies), { limits: { maxUnwritten: 0 } });
     expect(copies.length).toBeGreaterThan(3);
     log.deleteOffsets(topics.commands.name);
     for (const copy of copies) expect((await run(copy.open)).position()).toBe(sent);
@@ -200,5 +249,10 @@ test("a transaction that somebody holds open before the last event is told, with
   await until("the worker to say that it waits", () => waiting.story.includes("stuck"));
   await log.openWriter({ transactionalId: "meddler" }); // Aborts it.
   await until("the worker to go on", () => waiting.story.includes("ready from store"));
+  expect(waiting.story.filter((it) => it !== "stuck")).toEqual([
+    "opening assigned",
+    "goes on",
+    "ready from store",
+  ]);
   await waiting.stop();
 });

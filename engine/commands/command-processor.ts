@@ -65,6 +65,7 @@ export const commandLimits: CommandLimits = {
 export interface CommandHooks {
   /** After the fencing, before the restore; `reason` is why it was necessary. */
   opening(reason: "assigned" | "fenced" | "indefinite" | "transient", error: Error | null): void;
+  /** An open transaction keeps the restore from its end, for so long by now; 0 when it does no more. */
   stuck(of: TopicPartition, stuckMs: number): void;
   /** The restore is over and commands are taken. */
   ready(restore: {

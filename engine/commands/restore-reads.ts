@@ -27,7 +27,7 @@ export interface Restore<S> {
   readonly marks: Marks;
   /** The group's committed offset on the commands topic. */
   readonly committed: bigint | null;
-  /** Called while a foreign open transaction keeps the restore from its end. */
+  /** Called while a foreign open transaction keeps the restore from its end, and with 0 ms when it does no more. */
   readonly onStuck: (of: TopicPartition, stuckMs: number) => void;
 }
 
@@ -57,14 +57,20 @@ export async function* slices<S>(
   const { end } = marks[kind];
   let offset = from;
   let since = clock.now();
+  let isStuck = false;
   while (offset < end) {
     const slice = await reader.read({ ...of, offset }, limits, signal);
     signal.throwIfAborted();
     if (slice.next > offset) {
       offset = slice.next < end ? slice.next : end;
       since = clock.now();
+      if (isStuck) onStuck(of, 0);
+      isStuck = false;
       yield { ...slice, records: slice.records.filter((it) => it.offset < end), next: offset };
-    } else if (clock.now() - since > patienceMs) onStuck(of, clock.now() - since);
+    } else if (clock.now() - since > patienceMs) {
+      isStuck = true;
+      onStuck(of, clock.now() - since);
+    }
   }
 }
 

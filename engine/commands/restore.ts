@@ -61,11 +61,12 @@ async function restoreFromLog<S>(run: Restore<S>, signal: AbortSignal): Promise<
 
 async function restoreRest<S>(
   run: Restore<S>,
-  { position }: Snapshots,
+  { position, foreign }: Snapshots,
   signal: AbortSignal,
 ): Promise<bigint> {
-  const isCovered = position?.foldVersion === run.fold;
-  await restoreEvents(run, isCovered ? BigInt(position.coveredFrom) : 0n, signal);
+  const covered = BigInt(position?.coveredFrom ?? 0);
+  await requireCovered(run, covered, signal);
+  await restoreEvents(run, foreign.size === 0 ? covered : 0n, signal);
   await restoreReplies(run, position, signal);
   const resume = await resumePoint(run, signal);
   const { progress } = run.state;
@@ -144,19 +145,19 @@ async function restoreSnapshots<S>(run: Restore<S>, signal: AbortSignal): Promis
       } else if (version === known.version && known.dirty) state.set(id, { ...known, dirty: null });
     }
     progress.snapshots = slice.next;
-    relieve(run);
+    // A store that is past a snapshot of another fold would know nothing of it any more.
+    relieve(run, run.fromStore && foreign.size === 0);
   }
   return { position, foreign };
 }
 
-/** `covered`: below it every event is in a snapshot. */
-async function restoreEvents<S>(
+/** That the events are there which snapshots cover, whether they are to be read or not. */
+async function requireCovered<S>(
   run: Restore<S>,
   covered: bigint,
   signal: AbortSignal,
 ): Promise<void> {
-  const { state, topics, marks, fromStore } = run;
-  const { progress } = state;
+  const { topics, marks } = run;
   if (covered > marks.events.end) {
     await requireSoleWriter(run, signal);
     throw new FatalError(
@@ -165,6 +166,16 @@ async function restoreEvents<S>(
         `${marks.events.end}: the event store was deleted or created anew. Restore it from a backup.`,
     );
   }
+}
+
+/** `covered`: below it every event is in a snapshot. */
+async function restoreEvents<S>(
+  run: Restore<S>,
+  covered: bigint,
+  signal: AbortSignal,
+): Promise<void> {
+  const { state, marks, fromStore } = run;
+  const { progress } = state;
   // The last event is always read: it says how far the commands were consumed.
   const last = progress.lastEvent?.offset ?? progress.events;
   const from = atLeast(fromStore ? last : covered, marks.events.start);
@@ -182,7 +193,7 @@ async function restoreEvents<S>(
       if (offset !== null) progress.commands = atLeast(progress.commands, BigInt(offset) + 1n);
     }
     progress.events = slice.next;
-    relieve(run);
+    relieve(run, run.fromStore);
   }
 }
 
@@ -241,7 +252,7 @@ async function restoreReplies<S>(
       if (horizon !== null) answers.horizon = latest(answers.horizon, Number(horizon));
     }
     progress.replies = slice.next;
-    relieve(run);
+    relieve(run, run.fromStore);
   }
 }
 
@@ -268,6 +279,7 @@ function remember<S>(state: PartitionState<S>, record: LogRecord, reply: Reply):
   state.answers.remember({ aggregateId, commandId, answer }, record.offset);
 }
 
-function relieve<S>({ state, fromStore, clock, maxUnwritten }: Restore<S>): void {
-  if (state.unwritten > maxUnwritten) state.write(fromStore, clock.now());
+/** `whole`: what is written can be restored from. */
+function relieve<S>({ state, clock, maxUnwritten }: Restore<S>, whole: boolean): void {
+  if (state.unwritten > maxUnwritten) state.write(whole, clock.now());
 }

@@ -110,14 +110,6 @@ export const mutantsOfRestores: readonly Mutant[] = [
     killedBy: commands,
   },
   {
-    name: "covered-by-other-fold",
-    breaks: "G12: events are left out because snapshots of another fold cover them.",
-    file: restore,
-    find: "const isCovered = position?.foldVersion === run.fold;",
-    replace: "const isCovered = position !== null;",
-    killedBy: commands,
-  },
-  {
     name: "events-skipped-by-offset",
     breaks: "G4: events below a snapshot's version are folded into it again.",
     file: restore,
@@ -191,10 +183,27 @@ export const mutantsOfRestores: readonly Mutant[] = [
   },
   {
     name: "snapshot-before-other-fold-kept",
-    breaks: "G4: a snapshot counts though compaction leaves another fold's in its place.",
+    breaks:
+      "G12: an aggregate that another fold has snapshotted is never snapshotted by ours again.",
     file: restore,
     find: "if (!run.fromStore) state.forget(id);",
     replace: "",
+    killedBy: handedBack,
+  },
+  {
+    name: "covered-by-other-fold",
+    breaks: "G12: events are left out because snapshots of another fold cover them.",
+    file: restore,
+    find: "foreign.size === 0 ? covered : 0n",
+    replace: "covered",
+    killedBy: handedBack,
+  },
+  {
+    name: "store-past-another-fold",
+    breaks: "G4: a store written past another fold's snapshots is used, and knows nothing of them.",
+    file: restore,
+    find: "relieve(run, run.fromStore && foreign.size === 0);",
+    replace: "relieve(run, run.fromStore);",
     killedBy: handedBack,
   },
   {
