@@ -73,6 +73,11 @@ async function run(openStore: OpenStore, more: Partial<BankRun> = {}) {
   return running;
 }
 
+/** Each transaction carries a snapshot of all that the ones before it have changed. */
+const snapshotsAtOnce = {
+  snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 },
+};
+
 const nowhere: OpenStore = (name) => new MemoryStoreFiles().open(name);
 /** Keeps a copy of the disk after each write. */
 function copying(files: MemoryStoreFiles, copies: MemoryStoreFiles[]): OpenStore {
@@ -90,23 +95,22 @@ const replies = () => seen(codec, topics.replies, log.committed(at("replies")));
 const answers = () => replies().map(({ key, data }) => [key, data["outcome"], data["duplicate"]]);
 
 describe("a fold that comes back after another one", () => {
-  const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 } };
   const other = { ...accountDecider, foldVersion: 2 };
 
   test.each(["its store", "nothing"])("with %s counts on none of its snapshots", async (left) => {
     const files = new MemoryStoreFiles();
     const store = left === "nothing" ? nowhere : files.open;
     await send(open("1"), deposit("2"));
-    await run(store, { limits });
+    await run(store, { limits: snapshotsAtOnce });
     await send(open("3", "b")); // Carries the snapshot of what was before.
-    await run(store, { limits });
+    await run(store, { limits: snapshotsAtOnce });
     for (const id of ["4", "5"]) {
       await send(deposit(id, "b")); // The second one carries the snapshots of the other fold.
-      await run(nowhere, { limits, decider: other });
+      await run(nowhere, { limits: snapshotsAtOnce, decider: other });
     }
     for (const id of ["6", "7", "8"]) {
       await send(deposit(id, "b"));
-      await run(store, { limits });
+      await run(store, { limits: snapshotsAtOnce });
     }
     log.compact(at("snapshots"));
     const [snapshot] = seen(codec, topics.snapshots, log.committed(at("snapshots"))).filter(
@@ -115,7 +119,7 @@ describe("a fold that comes back after another one", () => {
     expect(snapshot?.header("fold-version")).toMatch(/^1-/);
 
     await send(deposit("9"), open("10"));
-    await run(nowhere, { limits });
+    await run(nowhere, { limits: snapshotsAtOnce });
     expect(answers().slice(-2)).toEqual([
       ["9", "accepted", false],
       ["10", "rejected", false],
@@ -125,15 +129,14 @@ describe("a fold that comes back after another one", () => {
 });
 
 test("a position that counts on snapshots of another fold is not trusted", async () => {
-  const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 } };
   await send(open("1"), deposit("2"));
-  await run(nowhere, { limits });
+  await run(nowhere, { limits: snapshotsAtOnce });
   await send(open("3", "b"));
-  await run(nowhere, { limits });
+  await run(nowhere, { limits: snapshotsAtOnce });
   const ours = log.committed(at("snapshots")).findLast(({ key }) => String(key) === positionKey);
   for (const id of ["4", "5"]) {
     await send(deposit(id, "b"));
-    await run(nowhere, { limits, decider: { ...accountDecider, foldVersion: 2 } });
+    await run(nowhere, { limits: snapshotsAtOnce, decider: { ...accountDecider, foldVersion: 2 } });
   }
   const { data } = codec.decode(topics.snapshots, ours?.value ?? Buffer.alloc(0));
   const position = { ...data, nextOffset: Number(sent), coveredFrom: 3 };
@@ -142,27 +145,26 @@ test("a position that counts on snapshots of another fold is not trusted", async
   await (await log.openProducer()).send([record]);
 
   await send(deposit("6"));
-  await run(nowhere, { limits });
+  await run(nowhere, { limits: snapshotsAtOnce });
   expect(answers().at(-1)).toEqual(["6", "accepted", false]);
 });
 
 describe("a store that is written in the middle of a restore", () => {
   test("is not used where it is past a snapshot of another fold", async () => {
-    const limits = { snapshots: { maxEventsBehind: 0, maxAgeMs: 0, maxPerTransaction: 10 } };
     const one = new MemoryStoreFiles();
     await send(open("1"), deposit("2"));
-    await run(one.open, { limits });
+    await run(one.open, { limits: snapshotsAtOnce });
     await send(open("3", "b"));
-    await run(one.open, { limits });
+    await run(one.open, { limits: snapshotsAtOnce });
     for (const foldVersion of [1, 1, 2, 2]) {
       await send(deposit(`${sent}`, "b"));
-      await run(nowhere, { limits, decider: { ...accountDecider, foldVersion } });
+      await run(nowhere, { limits: snapshotsAtOnce, decider: { ...accountDecider, foldVersion } });
     }
     const copies: MemoryStoreFiles[] = [];
-    await run(copying(one, copies), { limits: { ...limits, maxUnwritten: 0 } });
+    await run(copying(one, copies), { limits: { ...snapshotsAtOnce, maxUnwritten: 0 } });
     for (const copy of copies.slice(1, -1)) {
       await send(deposit(`${sent}`, "b"));
-      expect((await run(copy.open, { limits })).story).toContain("ready from log");
+      expect((await run(copy.open, { limits: snapshotsAtOnce })).story).toContain("ready from log");
     }
   });
 

@@ -43,6 +43,7 @@ export type Marked = keyof Marks;
 const limits: ReadLimits = { maxBytes: 1 << 20, maxWaitMs: 500 };
 /** A transaction times out after ten seconds, and the broker looks for such every ten. */
 const patienceMs = 20_000;
+
 /**
  * Reads a topic up to its mark; waits, however long, where an open transaction stands before it. What a slice has
  * beyond the mark is cut off: it is the work of a successor, and the rest of that is not read.

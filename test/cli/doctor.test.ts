@@ -11,6 +11,7 @@ import { topics } from "../../topics/catalog.ts";
 import { stockClient } from "../broker/admin.ts";
 import { until } from "../until.ts";
 import { jsonLines, openOwnBank, type OwnBank, type Running } from "./own-bank.ts";
+import { told } from "./operations.ts";
 
 /** `foldlog doctor` on a bank that runs: one thing is broken, named, and mended by what doctor says. */
 
@@ -149,10 +150,7 @@ describe("on a bank that runs", () => {
       ...["workers", "gateway"],
     ]);
     expect(found.of("broker")?.found).toMatch(/1 broker, Kafka 4\.0 or later/);
-    const { stdout } = await until("every check to have its answer, in words", async () => {
-      const finished = await bank.foldlog(["doctor"], { env });
-      return finished.code !== 5 && finished;
-    });
+    const { stdout } = await told(bank, ["doctor"], { env });
     expect(stdout).toMatch(/^✓ topics +5 topics as the catalog says$/m);
     expect(stdout).not.toMatch(/password|postgres(ql)?:\/\//);
   });

@@ -16,9 +16,13 @@ const commands = fences
 const impatient = ["doctor", "status"];
 
 /** On a busy machine an answer may come after that: then somebody seems to be away, and who asks again is told. */
-export function told(bank: OwnBank, args: readonly string[]): Promise<Finished> {
+export function told(
+  bank: OwnBank,
+  args: readonly string[],
+  options?: Parameters<OwnBank["foldlog"]>[1],
+): Promise<Finished> {
   return until(`${args.join(" ")} to be told all`, async () => {
-    const finished = await bank.foldlog(args);
+    const finished = await bank.foldlog(args, options);
     return finished.code !== 5 && finished;
   });
 }

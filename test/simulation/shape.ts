@@ -25,12 +25,13 @@ const hourMs = 60 * 60 * 1000;
 
 /** Small limits, so that few commands reach them. */
 export function shapeOf(kernel: Kernel): Shape {
+  const drawing =
+    (random: () => number) =>
+    <T>(...choices: readonly T[]) =>
+      choices[Math.floor(random() * choices.length)] as T;
   const random = kernel.fork("shape");
-  const oneOf = <T>(...choices: readonly T[]) =>
-    choices[Math.floor(random() * choices.length)] as T;
-  const randomLater = kernel.fork("shape, what came later"); // So that older seeds keep their shapes.
-  const oneOfLater = <T>(...choices: readonly T[]) =>
-    choices[Math.floor(randomLater() * choices.length)] as T;
+  const oneOf = drawing(random);
+  const oneOfLater = drawing(kernel.fork("shape, what came later")); // So that older seeds keep their shapes.
   const upTo = (most: number) => Math.floor(random() * (most + 1));
   const maxCount = oneOf(100_000, 100_000, 10 + upTo(20));
   const maxRecords = oneOf(1, 3, 10, 500);
